@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/klog/v2"
+
+	"loft.sh/agent/pkg/identity"
+	"loft.sh/agent/pkg/statuserr"
+)
+
+// retryAfterSeconds is what clients are told to wait when the API server cannot be reached.
+// client-go retries such an answer by itself.
+const retryAfterSeconds = 1
+
+// Forwarder sends calls to one upstream.
+type Forwarder struct {
+	upstream *Upstream
+	proxies  [3]httputil.ReverseProxy
+	refuse   statuserr.Writer
+}
+
+// New builds a forwarder; refusals of its own are written by refuse.
+func New(upstream *Upstream, refuse statuserr.Writer) *Forwarder {
+	f := &Forwarder{upstream: upstream, refuse: refuse}
+	for lane := range f.proxies {
+		f.proxies[lane] = httputil.ReverseProxy{
+			Transport:      upstream.lanes[lane],
+			Rewrite:        f.rewrite,
+			ModifyResponse: modifyResponse,
+			ErrorHandler:   f.fail,
+			FlushInterval:  flushInterval(Lane(lane)),
+			BufferPool:     buffers[lane],
+			ErrorLog:       log.New(logWriter{}, "", 0),
+		}
+	}
+	return f
+}
+
+// Forward carries r out as call says. It returns when the answer is written, or the stream or
+// upgraded connection has ended, or r's context has; it never outlives any of them.
+func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) {
+	if err := identity.Validate(call.User); err != nil {
+		f.refuse(w, r, apierrors.NewBadRequest("the identity of the request cannot be forwarded: "+err.Error()))
+		return
+	}
+	var err error
+	if call.credential, err = f.upstream.authorization(); err != nil {
+		klog.FromContext(r.Context()).Error(err, "Host API server credential unavailable")
+		f.refuse(w, r, statuserr.Unavailable("the agent's credential for its API server cannot be read", retryAfterSeconds))
+		return
+	}
+	switch call.Lane {
+	case Short:
+		w = unflushed{w}
+	case Upgrade:
+		// Whatever comes of it, nothing else is read from this connection.
+		w = closing{w}
+	}
+	f.proxies[call.Lane].ServeHTTP(w, r.WithContext(withCall(r.Context(), &call)))
+}
+
+// rewrite runs after hop-by-hop headers have been removed and Connection is "Upgrade" or absent.
+func (f *Forwarder) rewrite(p *httputil.ProxyRequest) {
+	call := callFrom(p.In.Context())
+	out := p.Out
+	out.Host = ""
+	out.URL.Scheme, out.URL.Host = f.upstream.base.Scheme, f.upstream.base.Host
+	out.URL.Path, out.URL.RawPath = call.URL.Path, call.URL.RawPath
+	out.URL.RawQuery, out.URL.ForceQuery = call.URL.RawQuery, call.URL.ForceQuery
+
+	identity.Strip(out.Header)
+	setIfAny(out.Header, "Authorization", call.credential)
+	setIfAny(out.Header, "X-Forwarded-For", call.ClientIP)
+	setIfAny(out.Header, "Audit-Id", call.AuditID)
+	if err := identity.Stamp(out.Header, call.User); err != nil {
+		// Forward validated the same value; without an identity the request must not leave.
+		out.URL = nil
+	}
+}
+
+func setIfAny(h http.Header, key, value string) {
+	if value != "" {
+		h[key] = []string{value}
+	}
+}
+
+// ownHeaders are set by our doors; the API server's would stand beside them.
+var ownHeaders = []string{
+	"Audit-Id", "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
+	"Access-Control-Allow-Credentials", "Access-Control-Expose-Headers", "Access-Control-Max-Age",
+}
+
+func modifyResponse(res *http.Response) error {
+	for _, name := range ownHeaders {
+		delete(res.Header, name)
+	}
+	// Absolute paths in a redirect are the API server's own: they lie below the door's prefix.
+	if location := res.Header.Get("Location"); strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") {
+		res.Header.Set("Location", callFrom(res.Request.Context()).Prefix+location)
+	}
+	return nil
+}
+
+// fail answers a request that the API server did not.
+func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		f.refuse(w, r, apierrors.NewTimeoutError("the cluster's API server did not answer in time", retryAfterSeconds))
+	case r.Context().Err() != nil:
+		// The client is gone, or the request was ended by us: nobody reads an answer.
+		panic(http.ErrAbortHandler)
+	case requestBodyError(err):
+		f.refuse(w, r, apierrors.NewBadRequest("the request body could not be read"))
+	default:
+		klog.FromContext(r.Context()).Error(err, "Host API server unreachable")
+		f.refuse(w, r, statuserr.Unavailable("the cluster's API server cannot be reached", retryAfterSeconds))
+	}
+}
+
+func requestBodyError(err error) bool {
+	var tooLarge *http.MaxBytesError
+	return errors.As(err, &tooLarge)
+}
+
+// logWriter carries the reverse proxy's own notes, such as a failed copy, into the log.
+type logWriter struct{}
+
+func (logWriter) Write(p []byte) (int, error) {
+	klog.V(4).InfoS("Reverse proxy", "note", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
