@@ -2,7 +2,7 @@
 // interface: etcd, kube-apiserver and, where asked for, kube-controller-manager.
 // Integration tests and the sandbox program use it, so it never imports testing.
 //
-// Nothing is downloaded as a binary. [Binaries] compiles the programs from the Go
+// Nothing is downloaded as a binary. [BuildBinaries] compiles the programs from the Go
 // module in test/controlplane/binaries and keeps them in the user's cache directory:
 // the first call takes minutes and says how far it is, later calls take milliseconds.
 // [Start] brings one control plane up with its own certificate authorities and ports,
