@@ -19,6 +19,9 @@ import (
 // client-go retries such an answer by itself.
 const retryAfterSeconds = 1
 
+// noCache is the API server's own default, for answers that did not come from it.
+const noCache = "no-cache, private"
+
 // Forwarder sends calls to one upstream.
 type Forwarder struct {
 	upstream *Upstream
@@ -101,6 +104,9 @@ func modifyResponse(res *http.Response) error {
 	for _, name := range ownHeaders {
 		delete(res.Header, name)
 	}
+	if res.Header.Get("Cache-Control") == "" {
+		res.Header.Set("Cache-Control", noCache)
+	}
 	// Absolute paths in a redirect are the API server's own: they lie below the door's prefix.
 	if location := res.Header.Get("Location"); strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") {
 		res.Header.Set("Location", callFrom(res.Request.Context()).Prefix+location)
@@ -110,6 +116,7 @@ func modifyResponse(res *http.Response) error {
 
 // fail answers a request that the API server did not.
 func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
+	w.Header().Set("Cache-Control", noCache)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		f.refuse(w, r, apierrors.NewTimeoutError("the cluster's API server did not answer in time", retryAfterSeconds))

@@ -1,0 +1,164 @@
+package agent
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	x509request "k8s.io/apiserver/pkg/authentication/request/x509"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	clusterinstall "loft.sh/agent/apis/cluster/install"
+	generatedopenapi "loft.sh/agent/generated/openapi"
+	"loft.sh/agent/pkg/accesstoken"
+	"loft.sh/agent/pkg/agent/audit"
+	"loft.sh/agent/pkg/agent/authn"
+	"loft.sh/agent/pkg/agent/direct"
+	"loft.sh/agent/pkg/agent/trust"
+	"loft.sh/agent/pkg/proxy"
+	"loft.sh/agent/pkg/statuserr"
+
+	"k8s.io/utils/clock"
+)
+
+// hostGrace is how much longer than the API server the agent waits for an answer, so that the
+// API server's own, better-worded time-out arrives first.
+const hostGrace = 5 * time.Second
+
+// Config is the agent's configuration, ready to be completed.
+type Config struct {
+	generic    *genericserver.Config
+	listeners  direct.Listeners
+	hostConfig *rest.Config
+	hostClient kubernetes.Interface
+	verifier   *accesstoken.Verifier
+	trust      *trust.Loader
+	activity   *direct.Counter
+	// door is what both doors have in common.
+	door direct.Config
+}
+
+// CompletedConfig can build a server.
+type CompletedConfig struct {
+	*Config
+	generic genericserver.CompletedConfig
+}
+
+// NewConfig opens listeners and files and connects what o describes.
+func NewConfig(o *Options) (*Config, error) {
+	scheme, codecs := clusterinstall.NewScheme()
+	c := &Config{generic: genericserver.NewConfig(codecs), verifier: accesstoken.NewVerifier(clock.RealClock{}), activity: direct.NewCounter()}
+	if err := c.host(o); err != nil {
+		return nil, err
+	}
+	if err := c.applyGeneric(o); err != nil {
+		return nil, err
+	}
+	namer := openapinamer.NewDefinitionNamer(scheme)
+	c.generic.OpenAPIConfig = genericserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
+	c.generic.OpenAPIConfig.Info.Title = "loft-agent"
+	c.generic.OpenAPIV3Config = genericserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
+	c.generic.OpenAPIV3Config.Info.Title = "loft-agent"
+	if err := c.applyDoors(o); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// host connects to the host cluster.
+func (c *Config) host(o *Options) error {
+	var err error
+	if c.hostConfig, err = o.hostConfig(); err != nil {
+		return err
+	}
+	if c.hostClient, err = kubernetes.NewForConfig(c.hostConfig); err != nil {
+		return fmt.Errorf("host cluster client: %w", err)
+	}
+	c.trust, err = o.Trust.NewLoader(c.verifier, c.hostClient)
+	return err
+}
+
+// applyGeneric applies the options that the generic API server knows.
+func (c *Config) applyGeneric(o *Options) error {
+	g := c.generic
+	if err := o.ServerRun.ApplyTo(g); err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	if err := o.SecureServing.ApplyTo(&g.SecureServing, &g.LoopbackClientConfig); err != nil {
+		return fmt.Errorf("inner HTTPS listener: %w", err)
+	}
+	if err := o.Authentication.ApplyTo(&g.Authentication, g.SecureServing, g.OpenAPIConfig); err != nil {
+		return fmt.Errorf("authentication with the host cluster: %w", err)
+	}
+	if err := o.Authorization.ApplyTo(&g.Authorization); err != nil {
+		return fmt.Errorf("authorization with the host cluster: %w", err)
+	}
+	if err := audit.ApplyTo(o.Audit, g); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	var err error
+	if c.listeners, err = o.Direct.Listen(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// applyDoors prepares what the doors share.
+func (c *Config) applyDoors(o *Options) error {
+	upstream, err := proxy.NewUpstream(c.hostConfig)
+	if err != nil {
+		return err
+	}
+	clients, err := o.Direct.ClientAddresses()
+	if err != nil {
+		return err
+	}
+	g := c.generic
+	c.door = direct.Config{
+		Authorizer:          g.Authorization.Authorizer,
+		AuditSink:           g.AuditBackend,
+		AuditPolicy:         g.AuditPolicyRuleEvaluator,
+		Activity:            c.activity,
+		Forwarder:           proxy.New(upstream, statuserr.NewWriter(g.Serializer)),
+		Clients:             clients,
+		Serializer:          g.Serializer,
+		Timeout:             g.RequestTimeout + hostGrace,
+		MaxInFlight:         g.MaxRequestsInFlight,
+		MaxMutatingInFlight: g.MaxMutatingRequestsInFlight,
+		InFlight:            g.NonLongRunningRequestWaitGroup,
+	}
+	reviewer := authn.NewReviewer(c.hostClient.AuthenticationV1().TokenReviews(), o.Authentication.CacheTTL)
+	g.BuildHandlerChainFunc = c.innerChain(&authn.Authenticator{
+		Direct: c.verifier, Reviewer: reviewer, Certificates: g.Authentication.Authenticator,
+	})
+	c.door.Authenticator = &authn.Authenticator{Direct: c.verifier, Reviewer: reviewer, Certificates: c.outerCertificates()}
+	return nil
+}
+
+// outerCertificates takes client certificates of the CA named by flag alone.
+func (c *Config) outerCertificates() authenticator.Request {
+	if c.listeners.ClientCA == nil {
+		return nil
+	}
+	return x509request.NewDynamic(c.listeners.ClientCA.VerifyOptions, x509request.CommonNameUserConversion)
+}
+
+// innerChain puts door 2 before the generic server's own chain: a request below the proxy
+// subresource is an inner request from its first filter on.
+func (c *Config) innerChain(a *authn.Authenticator) func(http.Handler, *genericserver.Config) http.Handler {
+	return func(apiHandler http.Handler, g *genericserver.Config) http.Handler {
+		api := genericserver.DefaultBuildHandlerChain(apiHandler, g)
+		door2 := c.door
+		door2.Prefix, door2.Aggregated, door2.Authenticator = direct.ProxyPrefix, true, a
+		return innerRoutes(direct.New(door2), api)
+	}
+}
+
+// Complete fills in defaults.
+func (c *Config) Complete() CompletedConfig {
+	return CompletedConfig{Config: c, generic: c.generic.Complete(nil)}
+}

@@ -1,0 +1,101 @@
+package direct
+
+import (
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	"k8s.io/apiserver/pkg/endpoints/filters/impersonation"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
+
+	"loft.sh/agent/pkg/agent/authn"
+	"loft.sh/agent/pkg/proxy"
+	"loft.sh/agent/pkg/statuserr"
+)
+
+// Config is what a door needs. Every field is required but where it says otherwise.
+type Config struct {
+	// Prefix is the path below which the API server's own paths lie.
+	Prefix string
+	// Aggregated is set for door 2: the aggregator in front is trusted with the client's address
+	// and the audit ID, and answers browsers itself.
+	Aggregated bool
+
+	Authenticator *authn.Authenticator
+	// Authorizer asks the host cluster, for the endpoint and for impersonation.
+	Authorizer authorizer.Authorizer
+	// AuditSink and AuditPolicy may be nil: nothing is recorded then.
+	AuditSink   audit.Sink
+	AuditPolicy audit.PolicyRuleEvaluator
+	Activity    Recorder
+	Forwarder   *proxy.Forwarder
+	Clients     ClientAddresses
+	Serializer  runtime.NegotiatedSerializer
+	// Timeout bounds a request that is not long-running.
+	Timeout time.Duration
+	// MaxInFlight and MaxMutatingInFlight bound requests that are not long-running.
+	MaxInFlight, MaxMutatingInFlight int
+	// InFlight counts requests that shutdown, and the audit sink, must wait for.
+	InFlight genericfilters.RequestWaitGroup
+
+	refuse statuserr.Writer
+}
+
+// filter is one link of the chain.
+type filter func(http.Handler) http.Handler
+
+// New returns the door's handler.
+func New(c Config) http.Handler {
+	c.refuse = statuserr.NewWriter(c.Serializer)
+	var handler http.Handler = http.HandlerFunc(c.forward)
+	filters := c.chain()
+	for i := len(filters) - 1; i >= 0; i-- {
+		handler = filters[i](handler)
+	}
+	return handler
+}
+
+// chain lists the filters in the order a request meets them.
+func (c *Config) chain() []filter {
+	return []filter{
+		// First, so that nothing that follows can take the server down.
+		func(h http.Handler) http.Handler { return genericfilters.WithPanicRecovery(h, infoFactory) },
+		// Before anything is refused: refusals, too, must be readable by a browser.
+		c.withCORS,
+		// Headers that name an address are believed or removed before audit reads them.
+		c.withClientAddress,
+		// The audit ID stands in every answer that follows, and in the API server's record.
+		genericapifilters.WithAuditInit,
+		genericapifilters.WithRequestReceivedTimestamp,
+		// From here on the request is the inner one.
+		c.withTarget,
+		// Before anything that could wait.
+		c.withDeadline,
+		func(h http.Handler) http.Handler { return genericfilters.WithWaitGroup(h, longRunning, c.InFlight) },
+		// Records its refusals itself, since the audit filter needs to know the user.
+		c.withAuthentication,
+		// Around everything that decides by who the user is.
+		c.withAudit,
+		// Asks for the inner request, as the API server would; sets the user that is forwarded.
+		func(h http.Handler) http.Handler {
+			return impersonation.WithConstrainedImpersonation(h, c.Authorizer, c.Serializer)
+		},
+		// Behind authentication, so that strangers take no place; before the questions to the host.
+		c.withFlowControl,
+		// Asks for the person who authenticated.
+		c.withAuthorization,
+		// Only what was allowed counts as activity.
+		c.withActivity,
+	}
+}
+
+func (c *Config) withAudit(h http.Handler) http.Handler {
+	return genericapifilters.WithAudit(h, c.AuditSink, c.AuditPolicy, longRunning)
+}
+
+func (c *Config) withFlowControl(h http.Handler) http.Handler {
+	return genericfilters.WithMaxInFlightLimit(h, c.MaxInFlight, c.MaxMutatingInFlight, longRunning)
+}

@@ -1,0 +1,37 @@
+package direct
+
+import (
+	"context"
+	"net/http"
+
+	"k8s.io/apiserver/pkg/endpoints/request"
+)
+
+// withTarget replaces the request by the inner one: URL and request info are those of the API
+// server behind. A path that is not this door's, or not clear, ends here.
+func (c *Config) withTarget(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target, err := parseTarget(r, c.Prefix)
+		if err != nil {
+			c.refuse(w, r, err)
+			return
+		}
+		ctx := request.WithRequestInfo(withTarget(r.Context(), target), target.Info)
+		inner := r.WithContext(ctx)
+		inner.URL = target.URL
+		next.ServeHTTP(w, inner)
+	})
+}
+
+// withDeadline bounds what is not long-running. The API server bounds it too and answers
+// better, so ours is for an API server that says nothing.
+func (c *Config) withDeadline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if target := TargetFrom(r.Context()); !target.LongRunning && c.Timeout > 0 {
+			ctx, cancel := context.WithTimeout(r.Context(), c.Timeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
+}

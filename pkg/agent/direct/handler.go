@@ -1,0 +1,46 @@
+package direct
+
+import (
+	"errors"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"loft.sh/agent/pkg/proxy"
+)
+
+// Prefixes of the doors. ProxyPrefix is resource "kubernetes", name "cluster", subresource
+// "proxy" of the aggregated API.
+const (
+	ClusterPrefix = "/kubernetes/cluster"
+	ProxyPrefix   = "/apis/cluster.loft.sh/v1/kubernetes/cluster/proxy"
+)
+
+// Below says whether path lies below prefix, in whole segments.
+func Below(path, prefix string) bool {
+	return len(path) >= len(prefix) && path[:len(prefix)] == prefix &&
+		(len(path) == len(prefix) || path[len(prefix)] == '/')
+}
+
+// forward is the last stop: it only translates what the filters found into a call.
+func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	target := TargetFrom(ctx)
+	user, ok := request.UserFrom(ctx)
+	if target == nil || !ok {
+		c.refuse(w, r, apierrors.NewInternalError(errors.New("request reached the proxy without a target or a user")))
+		return
+	}
+	// The API server says itself how its answer may be cached; ours would stand beside it.
+	w.Header().Del("Cache-Control")
+	c.Forwarder.Forward(w, r, proxy.Call{
+		User:     user,
+		URL:      target.URL,
+		Lane:     target.Lane,
+		Prefix:   target.Prefix,
+		ClientIP: clientIP(r),
+		AuditID:  string(audit.GetAuditIDTruncated(ctx)),
+	})
+}
