@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
@@ -68,14 +69,24 @@ func ReadObjects(files fs.FS, name string) ([]*unstructured.Unstructured, error)
 		if err != nil {
 			return nil, fmt.Errorf("read manifest %q: %w", name, err)
 		}
-		object := &unstructured.Unstructured{}
-		if err := yaml.UnmarshalStrict(document, &object.Object); err != nil {
+		object, err := parse(document)
+		if err != nil {
 			return nil, fmt.Errorf("parse manifest %q: %w", name, err)
 		}
 		if len(object.Object) > 0 {
 			objects = append(objects, object)
 		}
 	}
+}
+
+// parse goes by way of JSON, since an unstructured object holds whole numbers as int64.
+func parse(document []byte) (*unstructured.Unstructured, error) {
+	asJSON, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		return nil, err
+	}
+	object := &unstructured.Unstructured{}
+	return object, utiljson.Unmarshal(asJSON, &object.Object)
 }
 
 func applyOrder(files fs.FS) ([]string, error) {

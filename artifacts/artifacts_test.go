@@ -1,0 +1,229 @@
+package artifacts
+
+import (
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// folders holds every folder of manifests, embedded or not.
+var folders = []string{"agent", "agent-cert-manager", "expose"}
+
+func agentObjects(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	objects, err := AgentObjects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// decode converts the objects of a kind.
+func decode[T any](t *testing.T, objects []*unstructured.Unstructured, kind string) []T {
+	t.Helper()
+	var found []T
+	for _, object := range objects {
+		if object.GetKind() != kind {
+			continue
+		}
+		var typed T
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, &typed, true); err != nil {
+			t.Errorf("%s %q: %v", kind, object.GetName(), err)
+		}
+		found = append(found, typed)
+	}
+	if len(found) == 0 {
+		t.Fatalf("no %s", kind)
+	}
+	return found
+}
+
+// exampleObjects returns the objects of a folder that is not embedded.
+func exampleObjects(t *testing.T, folder string) []*unstructured.Unstructured {
+	t.Helper()
+	files := os.DirFS(folder)
+	names, err := fs.Glob(files, "*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var objects []*unstructured.Unstructured
+	for _, name := range names {
+		inFile, err := ReadObjects(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, inFile...)
+	}
+	return objects
+}
+
+func TestEveryFileParses(t *testing.T) {
+	for _, folder := range folders {
+		files, err := fs.Glob(os.DirFS(folder), "*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) == 0 {
+			t.Errorf("folder %q is empty", folder)
+		}
+		for _, file := range files {
+			t.Run(path.Join(folder, file), func(t *testing.T) { testFile(t, folder, file) })
+		}
+	}
+}
+
+func testFile(t *testing.T, folder, file string) {
+	content, err := os.ReadFile(path.Join(folder, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(content), "# ") {
+		t.Error("does not begin with a comment that says why")
+	}
+	objects, err := ReadObjects(os.DirFS(folder), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(objects) == 0 {
+		t.Error("no objects")
+	}
+	for _, object := range objects {
+		if object.GetKind() == "" || object.GetAPIVersion() == "" {
+			t.Errorf("object without kind or apiVersion: %v", object.Object)
+		}
+		if file != kustomizationFile && object.GetName() == "" {
+			t.Errorf("%s without a name", object.GetKind())
+		}
+	}
+}
+
+func TestKustomizationListsEveryFile(t *testing.T) {
+	agent, err := Agent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Glob(agent, "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	order, err := applyOrder(agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if order[0] != "namespace.yaml" || order[len(order)-1] != "apiservice.yaml" {
+		t.Errorf("order = %v, want the namespace first and the APIService last", order)
+	}
+	listed := append([]string{kustomizationFile}, order...)
+	slices.Sort(listed)
+	if diff := cmp.Diff(files, listed); diff != "" {
+		t.Errorf("files and kustomization.yaml differ (-files +listed):\n%s", diff)
+	}
+}
+
+func TestReadObjectsRefusesADoubleKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(path.Join(dir, "double.yaml"), []byte("kind: A\nkind: B\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if objects, err := ReadObjects(os.DirFS(dir), "double.yaml"); err == nil {
+		t.Errorf("read %v, want an error", objects)
+	}
+}
+
+func TestEverythingIsInTheNamespaceLoft(t *testing.T) {
+	objects := agentObjects(t)
+	objects = append(objects, exampleObjects(t, "expose")...)
+	objects = append(objects, exampleObjects(t, "agent-cert-manager")...)
+	for _, object := range objects {
+		id := object.GetKind() + " " + object.GetName()
+		switch object.GetKind() {
+		case "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService":
+			if object.GetNamespace() != "" {
+				t.Errorf("%s has a namespace", id)
+			}
+		default:
+			want := "loft"
+			if id == "RoleBinding loft-agent-authentication-reader" {
+				want = "kube-system"
+			}
+			if object.GetNamespace() != want {
+				t.Errorf("%s is in namespace %q, want %q", id, object.GetNamespace(), want)
+			}
+		}
+	}
+}
+
+func TestRolesGrantNoWildcards(t *testing.T) {
+	objects := agentObjects(t)
+	roles := map[string][]rbacv1.PolicyRule{}
+	for _, role := range decode[rbacv1.ClusterRole](t, objects, "ClusterRole") {
+		if role.AggregationRule != nil {
+			t.Errorf("ClusterRole %q takes rules from elsewhere", role.Name)
+		}
+		roles["ClusterRole "+role.Name] = role.Rules
+	}
+	for _, role := range decode[rbacv1.Role](t, objects, "Role") {
+		roles["Role "+role.Name] = role.Rules
+	}
+	for name, rules := range roles {
+		for _, rule := range rules {
+			testRule(t, name, rule)
+		}
+	}
+}
+
+func testRule(t *testing.T, role string, rule rbacv1.PolicyRule) {
+	if slices.Contains(rule.Verbs, "*") || slices.Contains(rule.APIGroups, "*") || len(rule.NonResourceURLs) > 0 {
+		t.Errorf("%s: rule too wide: %v", role, rule)
+	}
+	for _, verb := range []string{"escalate", "bind"} {
+		if slices.Contains(rule.Verbs, verb) {
+			t.Errorf("%s: rule lets the agent widen its own rights: %v", role, rule)
+		}
+	}
+	// RBAC cannot name userextras/<any key> otherwise.
+	extras := slices.Equal(rule.APIGroups, []string{"authentication.k8s.io"}) && slices.Equal(rule.Verbs, []string{"impersonate"})
+	if slices.Contains(rule.Resources, "*") && !extras {
+		t.Errorf("%s: rule for every resource: %v", role, rule)
+	}
+}
+
+func TestBindings(t *testing.T) {
+	objects := agentObjects(t)
+	var got []string
+	for _, b := range decode[rbacv1.ClusterRoleBinding](t, objects, "ClusterRoleBinding") {
+		got = append(got, describeBinding("", b.RoleRef, b.Subjects))
+	}
+	for _, b := range decode[rbacv1.RoleBinding](t, objects, "RoleBinding") {
+		got = append(got, describeBinding(b.Namespace, b.RoleRef, b.Subjects))
+	}
+	slices.Sort(got)
+	want := []string{
+		"/ClusterRole/loft-agent to ServiceAccount/loft/loft-agent",
+		"/ClusterRole/loft-agent-endpoint-user to Group//loft:authenticated",
+		"kube-system/Role/extension-apiserver-authentication-reader to ServiceAccount/loft/loft-agent",
+		"loft/Role/loft-agent to ServiceAccount/loft/loft-agent",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bindings (-want +got):\n%s", diff)
+	}
+}
+
+func describeBinding(namespace string, ref rbacv1.RoleRef, subjects []rbacv1.Subject) string {
+	description := path.Join("/", namespace, ref.Kind, ref.Name)
+	if namespace != "" {
+		description = description[1:]
+	}
+	for _, s := range subjects {
+		description += " to " + s.Kind + "/" + s.Namespace + "/" + s.Name
+	}
+	return description
+}
