@@ -3,6 +3,7 @@ package nodes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -85,7 +86,7 @@ func (n *Nodes) waitReady(ctx context.Context) error {
 		return true, nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for nodes to be ready: %w (%w)", err, last)
+		return errors.Join(fmt.Errorf("wait for nodes to be ready: %w", err), last)
 	}
 	return nil
 }

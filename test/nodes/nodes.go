@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -62,7 +63,7 @@ type Nodes struct {
 	kwok    *controlplane.Process
 
 	cancel context.CancelFunc
-	bound  chan error // what the binder returned
+	binder errgroup.Group
 	stop   sync.Once
 	err    error
 }
@@ -86,13 +87,17 @@ func Start(ctx context.Context, opts Options) (*Nodes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client of nodes: %w", err)
 	}
-	n := &Nodes{client: hostClient, cancel: func() {}, bound: make(chan error, 1)}
+	n := &Nodes{client: hostClient}
 	for i := range opts.Count {
 		n.names = append(n.names, fmt.Sprintf("node-%d", i+1))
 	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	n.cancel = cancel
 	if err := n.launch(ctx, program, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("start nodes: %w", err), n.Stop())
 	}
+	b := &binder{client: hostClient, nodes: n.names, log: opts.Log}
+	n.binder.Go(func() error { return b.run(running) })
 	return n, nil
 }
 
@@ -108,17 +113,7 @@ func (n *Nodes) launch(ctx context.Context, program string, opts Options) (err e
 	if n.kwok, err = startKWOK(program, opts); err != nil {
 		return err
 	}
-	if err := n.waitReady(ctx); err != nil {
-		return err
-	}
-	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	n.cancel = func() { // replaced together with the goroutine that it ends
-		cancel()
-		n.err = errors.Join(n.err, <-n.bound)
-	}
-	b := &binder{client: n.client, nodes: n.names, log: opts.Log}
-	go func() { n.bound <- b.run(running) }()
-	return nil
+	return n.waitReady(ctx)
 }
 
 func startKubelet(hostClient kubernetes.Interface, opts Options) (*kubelet.Server, error) {
@@ -148,6 +143,7 @@ func (n *Nodes) Err() error { return n.kwok.Err() }
 func (n *Nodes) Stop() error {
 	n.stop.Do(func() {
 		n.cancel()
+		n.err = n.binder.Wait()
 		if n.kwok != nil {
 			n.err = errors.Join(n.err, n.kwok.Stop(stopGrace))
 		}
