@@ -1,0 +1,154 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+
+	"loft.sh/agent/test/controlplane"
+)
+
+const (
+	// stopGrace is how long the agent may take to end.
+	stopGrace = 20 * time.Second
+	// agentTokenTTL is the life of the agent's own credential; a sandbox does not live longer.
+	agentTokenTTL = 48 * time.Hour
+	readyTimeout  = time.Minute
+)
+
+// startAgent builds the agent and runs it as its service account.
+func (s *Sandbox) startAgent(ctx context.Context) error {
+	binary, err := BuildAgent(ctx, s.path("bin"))
+	if err != nil {
+		return err
+	}
+	if err := s.agentCredential(ctx); err != nil {
+		return err
+	}
+	s.agent, err = controlplane.StartProcess(controlplane.ProcessConfig{
+		Name: "loft-agent", Path: binary, Args: s.agentArgs(), LogFile: s.path("agent", "agent.log"),
+	})
+	if err != nil {
+		return err
+	}
+	return s.awaitReady(ctx)
+}
+
+// BuildAgent builds cmd/loft-agent into dir and returns the path of the program.
+func BuildAgent(ctx context.Context, dir string) (string, error) {
+	root, err := controlplane.ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	path := dir + "/loft-agent"
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/loft-agent")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the agent: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// agentCredential writes a kubeconfig that names a token file, as a pod's service account does.
+func (s *Sandbox) agentCredential(ctx context.Context) error {
+	if err := os.MkdirAll(s.path("agent"), 0o700); err != nil {
+		return fmt.Errorf("agent's directory: %w", err)
+	}
+	token, err := s.cluster.ServiceAccountToken(ctx, agentNamespace, agentAccount, agentTokenTTL)
+	if err != nil {
+		return err
+	}
+	tokenFile := s.path("agent", "token")
+	if err := os.WriteFile(tokenFile, []byte(token), 0o600); err != nil {
+		return fmt.Errorf("agent's token: %w", err)
+	}
+	config := s.cluster.TokenConfig("")
+	config.BearerTokenFile = tokenFile
+	return controlplane.WriteKubeconfig(s.path("agent", "kubeconfig"), "host", config)
+}
+
+func (s *Sandbox) agentArgs() []string {
+	certificate, key := s.path("pki", "agent.crt"), s.path("pki", "agent.key")
+	return append([]string{
+		"--kubeconfig=" + s.path("agent", "kubeconfig"),
+		"--bind-address=127.0.0.1",
+		"--secure-port=" + strconv.Itoa(s.ports.inner),
+		"--tls-cert-file=" + certificate,
+		"--tls-private-key-file=" + key,
+		"--direct-bind-address=127.0.0.1",
+		"--direct-secure-port=" + strconv.Itoa(s.ports.https),
+		"--direct-insecure-bind-address=127.0.0.1",
+		"--direct-insecure-port=" + strconv.Itoa(s.ports.http),
+		"--trust-bundle-configmap=" + agentNamespace + "/" + trustConfigMap,
+		"--audit-log-path=" + s.AgentAuditLog(),
+		"--audit-log-mode=blocking",
+	}, s.opts.AgentArgs...)
+}
+
+// awaitReady waits for the outer /readyz, and gives up when the agent has ended.
+func (s *Sandbox) awaitReady(ctx context.Context) error {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.pki.ca.Pool()}}}
+	defer client.CloseIdleConnections()
+	var last string
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		if !s.agent.Running() {
+			return false, fmt.Errorf("the agent ended: %w\n%s", s.agent.Err(), s.agent.Tail(20))
+		}
+		ready, answer := get(ctx, client, s.EndpointURL()+"/readyz?verbose")
+		last = answer
+		return ready, nil
+	})
+	if err != nil {
+		return fmt.Errorf("agent not ready: %w\n%s", err, last)
+	}
+	return nil
+}
+
+func get(ctx context.Context, client *http.Client, url string) (bool, string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false, err.Error()
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return false, err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, _ := io.ReadAll(res.Body)
+	return res.StatusCode == http.StatusOK, string(body)
+}
+
+// ClientConfig is a client's configuration for the cluster through the endpoint, over HTTPS.
+func (s *Sandbox) ClientConfig(token string) *rest.Config {
+	return &rest.Config{
+		Host: s.EndpointURL() + "/kubernetes/cluster", BearerToken: token,
+		TLSClientConfig: rest.TLSClientConfig{CAFile: s.EndpointCA()}, QPS: -1,
+	}
+}
+
+// freePorts finds three ports that are free now.
+func freePorts() (ports, error) {
+	var found [3]int
+	for i := range found {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return ports{}, fmt.Errorf("free port: %w", err)
+		}
+		defer func() { _ = listener.Close() }()
+		found[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports{inner: found[0], https: found[1], http: found[2]}, nil
+}
+
+func base64PEM(pem []byte) string { return base64.StdEncoding.EncodeToString(pem) }
