@@ -135,7 +135,7 @@ func TestRefusesBrokenSignature(t *testing.T) {
 	}{
 		{"none", head, ReasonBadSignature},
 		{"zeros", head + zeros, ReasonBadSignature},
-		{"short", token[:len(token)-4], ReasonBadSignature},
+		{"short", token[:len(token)-6] + "AA", ReasonBadSignature},
 		{"long", token + "AAAA", ReasonBadSignature},
 		{"line break", token[:len(token)-5] + "\n" + token[len(token)-5:], ReasonMalformed},
 		{"padding", token + "==", ReasonMalformed},

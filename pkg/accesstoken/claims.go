@@ -53,11 +53,12 @@ type Claims struct {
 	AccessKey string `json:"accessKey,omitempty"`
 }
 
-// Scope narrows what a token may do. The zero value narrows nothing.
+// Scope narrows what a token may do. The zero value narrows nothing. Lists are written with omitzero, since
+// omitempty would turn an empty list ("nothing") into an absent one ("no limit").
 type Scope struct {
 	ReadOnly        bool                `json:"readOnly,omitempty"`
-	Spaces          []string            `json:"spaces,omitempty"`
-	VirtualClusters []VirtualClusterRef `json:"virtualClusters,omitempty"`
+	Spaces          []string            `json:"spaces,omitzero"`
+	VirtualClusters []VirtualClusterRef `json:"virtualClusters,omitzero"`
 }
 
 // VirtualClusterRef names a virtual cluster by its space and name.

@@ -21,7 +21,7 @@
 //     system:authenticated, whoever signed it.
 //   - Unknown claims are ignored, as RFC 7519 asks, but an unknown member of "scope" is a refusal: a limit
 //     that an old agent does not know must not vanish. New limits therefore belong into the scope.
-//   - An empty list in a scope is refused: omitted from the JSON it would mean "no limit".
+//   - An empty list in a scope is refused: whoever takes it for an absent one reads "no limit".
 //   - exp has no leeway; nbf and iat have [Leeway] for clocks that differ. A token lives [MaxLifetime] at most.
 //   - Only good tokens are cached, under a keyed hash, in the snapshot that judged them. A new bundle brings
 //     an empty cache, so a removed key or a revocation counts from the next request on. Requests that are

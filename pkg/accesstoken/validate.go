@@ -152,10 +152,10 @@ func (s *Scope) validate() []error {
 	}
 	var errs []error
 	if s.Spaces != nil && len(s.Spaces) == 0 {
-		errs = append(errs, errors.New("scope.spaces: an empty list would read as no limit"))
+		errs = append(errs, errors.New("scope.spaces: an empty list could be taken for no limit"))
 	}
 	if s.VirtualClusters != nil && len(s.VirtualClusters) == 0 {
-		errs = append(errs, errors.New("scope.virtualClusters: an empty list would read as no limit"))
+		errs = append(errs, errors.New("scope.virtualClusters: an empty list could be taken for no limit"))
 	}
 	for _, space := range s.Spaces {
 		errs = append(errs, checkText("scope.spaces", space))
