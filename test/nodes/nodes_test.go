@@ -61,6 +61,7 @@ func TestStreams(t *testing.T) {
 type cluster struct {
 	*controlplane.ControlPlane
 	client kubernetes.Interface
+	nodes  *nodes.Nodes
 	dir    string
 }
 
@@ -91,7 +92,7 @@ func startCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{ControlPlane: cp, client: client, dir: dir}
+	return &cluster{ControlPlane: cp, client: client, nodes: n, dir: dir}
 }
 
 func (c *cluster) runPod(t *testing.T, name string) {
