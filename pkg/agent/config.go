@@ -12,12 +12,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	clusterinstall "loft.sh/agent/apis/cluster/install"
 	generatedopenapi "loft.sh/agent/generated/openapi"
 	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/agent/audit"
 	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/agent/direct"
+	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
@@ -50,7 +50,7 @@ type CompletedConfig struct {
 
 // NewConfig opens listeners and files and connects what o describes.
 func NewConfig(o *Options) (*Config, error) {
-	scheme, codecs := clusterinstall.NewScheme()
+	scheme, codecs := registry.Scheme()
 	c := &Config{generic: genericserver.NewConfig(codecs), verifier: accesstoken.NewVerifier(clock.RealClock{}), activity: direct.NewCounter()}
 	if err := c.host(o); err != nil {
 		return nil, err

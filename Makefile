@@ -1,0 +1,46 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION ?= v3.0.0-dev
+version_package := k8s.io/component-base/version
+LDFLAGS := -s -w -X $(version_package).gitVersion=$(VERSION) -X $(version_package).gitMajor=3 -X $(version_package).gitMinor=0
+SANDBOX_DIR ?= $(CURDIR)/.sandbox
+SANDBOX_NODES ?= 0
+TEST_TIMEOUT ?= 30m
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the programs into bin/
+	go build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+.PHONY: test
+test: verify ## Run every test: verify, then unit and integration tests under the race detector
+	hack/test.sh -timeout $(TEST_TIMEOUT)
+
+.PHONY: verify
+verify: ## Check generated code, lint and architecture
+	hack/verify-codegen.sh
+	hack/lint.sh
+
+.PHONY: generate
+generate: ## Write generated code anew
+	hack/update-codegen.sh
+
+.PHONY: demo
+demo: bin/sandbox ## Show the main job once: a cluster, its agent, kubectl through the endpoint
+	@bin/sandbox demo
+
+.PHONY: sandbox
+sandbox: bin/sandbox ## Run a connected cluster and its agent until Ctrl-C (SANDBOX_NODES=n for nodes)
+	@bin/sandbox up --dir $(SANDBOX_DIR) --nodes $(SANDBOX_NODES)
+
+.PHONY: sandbox-down
+sandbox-down: bin/sandbox ## End the sandbox
+	@bin/sandbox down --dir $(SANDBOX_DIR)
+
+.PHONY: bin/sandbox
+bin/sandbox:
+	@go build -o bin/sandbox ./test/sandbox/cmd/sandbox
