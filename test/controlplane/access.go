@@ -13,23 +13,13 @@ import (
 )
 
 // URL returns where the API server listens.
-func (c *ControlPlane) URL() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.url()
-}
-
-func (c *ControlPlane) url() string { return httpsURL(c.ports.apiServer) }
+func (c *ControlPlane) URL() string { return httpsURL(c.ports.apiServer) }
 
 // AdminKubeconfig returns the path of a kubeconfig of a cluster administrator.
 func (c *ControlPlane) AdminKubeconfig() string { return filepath.Join(c.opts.Dir, "admin.kubeconfig") }
 
 // RESTConfig returns a client configuration of a cluster administrator without rate limit.
-func (c *ControlPlane) RESTConfig() *rest.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.restConfig(c.admin)
-}
+func (c *ControlPlane) RESTConfig() *rest.Config { return c.restConfig(c.admin) }
 
 // UserConfig returns a client configuration with a client certificate of a user.
 func (c *ControlPlane) UserConfig(user string, groups ...string) (*rest.Config, error) {
@@ -37,15 +27,11 @@ func (c *ControlPlane) UserConfig(user string, groups ...string) (*rest.Config, 
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	return c.restConfig(pair), nil
 }
 
 // TokenConfig returns a client configuration with a bearer token.
 func (c *ControlPlane) TokenConfig(token string) *rest.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	config := c.restConfig(KeyPair{})
 	config.BearerToken = token
 	return config
@@ -53,7 +39,7 @@ func (c *ControlPlane) TokenConfig(token string) *rest.Config {
 
 func (c *ControlPlane) restConfig(pair KeyPair) *rest.Config {
 	return &rest.Config{
-		Host:            c.url(),
+		Host:            c.URL(),
 		TLSClientConfig: rest.TLSClientConfig{CAData: c.CAData(), CertData: pair.Cert, KeyData: pair.Key},
 		QPS:             -1,
 	}

@@ -20,9 +20,10 @@ type ControlPlane struct {
 	binaries  Binaries
 	pki       *pki
 	admin     KeyPair
+	// ports stay what Start found, also when the API server is restarted.
+	ports ports
 
 	mu                                 sync.Mutex
-	ports                              ports
 	etcd, apiServer, controllerManager *Process
 }
 

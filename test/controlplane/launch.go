@@ -37,7 +37,7 @@ func (c *ControlPlane) launchOnce(ctx context.Context) (err error) {
 	if c.ports, err = freePorts(); err != nil {
 		return err
 	}
-	if err := WriteKubeconfig(c.AdminKubeconfig(), c.opts.Name, c.restConfig(c.admin)); err != nil {
+	if err := WriteKubeconfig(c.AdminKubeconfig(), c.opts.Name, c.RESTConfig()); err != nil {
 		return err
 	}
 	// etcd and the API server come up side by side: the API server waits for its store.

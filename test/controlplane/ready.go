@@ -51,7 +51,7 @@ func (c *ControlPlane) waitEtcd(ctx context.Context) error {
 // waitAPIServer waits for /readyz and for the namespaces that the API server itself makes
 // a moment later.
 func (c *ControlPlane) waitAPIServer(ctx context.Context) error {
-	hostClient, err := kubernetes.NewForConfig(c.restConfig(c.admin))
+	hostClient, err := kubernetes.NewForConfig(c.RESTConfig())
 	if err != nil {
 		return fmt.Errorf("make admin client: %w", err)
 	}
@@ -70,7 +70,7 @@ func (c *ControlPlane) waitAPIServer(ctx context.Context) error {
 
 // waitControllerManager waits until its controllers work, told by a service account.
 func (c *ControlPlane) waitControllerManager(ctx context.Context) error {
-	hostClient, err := kubernetes.NewForConfig(c.restConfig(c.admin))
+	hostClient, err := kubernetes.NewForConfig(c.RESTConfig())
 	if err != nil {
 		return fmt.Errorf("make admin client: %w", err)
 	}
