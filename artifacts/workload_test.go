@@ -202,6 +202,18 @@ func TestProbesAskTheInnerPort(t *testing.T) {
 	}
 }
 
+// route is the part of an HTTPRoute and a TLSRoute that the test looks at.
+type route struct {
+	Spec struct {
+		Rules []struct {
+			BackendRefs []struct {
+				Name string `json:"name"`
+				Port int32  `json:"port"`
+			} `json:"backendRefs"`
+		} `json:"rules"`
+	} `json:"spec"`
+}
+
 func TestRoutesLeadToTheOuterPorts(t *testing.T) {
 	ports := services(t, agentObjects(t))["loft-agent"]
 	files := os.DirFS("expose")
@@ -215,16 +227,6 @@ func TestRoutesLeadToTheOuterPorts(t *testing.T) {
 		objects, err := ReadObjects(files, test.file)
 		if err != nil {
 			t.Fatal(err)
-		}
-		type route struct {
-			Spec struct {
-				Rules []struct {
-					BackendRefs []struct {
-						Name string `json:"name"`
-						Port int32  `json:"port"`
-					} `json:"backendRefs"`
-				} `json:"rules"`
-			} `json:"spec"`
 		}
 		var found route
 		for _, object := range objects {
