@@ -40,9 +40,9 @@ func TestVerifiedIdentityIsWhatWasSigned(t *testing.T) {
 func TestSystemAuthenticatedIsAdded(t *testing.T) {
 	w := newWorld(t)
 	c := aliceClaims()
-	c.Groups = nil
+	c.Groups = []string{"a", "b", "c", "d"}
 	got := mustVerify(t, w.verifier, sign(t, w.signer, c)).User.GetGroups()
-	if diff := cmp.Diff([]string{"system:authenticated"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"a", "b", "c", "d", "system:authenticated"}, got); diff != "" {
 		t.Error(diff)
 	}
 	if cap(got) != len(got) {
@@ -201,30 +201,31 @@ func TestRefusesBadJSON(t *testing.T) {
 		return strings.Replace(good, old, new, 1)
 	}
 	tests := map[string]string{
-		"DuplicateSubject":      with(`"sub":"loft:user:bob"`),
-		"DuplicateGroups":       with(`"groups":["system:masters"]`),
-		"DuplicateEscaped":      with(`"gr\u006fups":["system:masters"]`),
-		"DuplicateInExtra":      with(`"extra":{"a":["x"],"a":["y"]}`),
-		"DuplicateInScope":      with(`"scope":{"readOnly":true,"readOnly":false}`),
-		"UnknownScopeMember":    with(`"scope":{"readOnly":true,"verbs":["get"]}`),
-		"ScopeMemberInCase":     with(`"scope":{"readonly":true}`),
-		"NullInScope":           with(`"scope":{"spaces":null}`),
-		"ScopeNoObject":         with(`"scope":"read-only"`),
-		"UnknownVirtualCluster": with(`"scope":{"virtualClusters":[{"space":"a","name":"b","only":"c"}]}`),
-		"NumberAsGroup":         replace(`"loft:team:blue"`, `7`),
-		"NullAsGroup":           replace(`"loft:team:blue"`, `null`),
-		"ListAsGroup":           replace(`"loft:team:blue"`, `["x"]`),
-		"NullAsSubject":         replace(`"loft:user:alice"`, `null`),
-		"NumberAsAudience":      replace(`"aud":"`+testCluster+`"`, `"aud":7`),
-		"StringAsExpiry":        replace(`"exp":1800086400`, `"exp":"1800086400"`),
-		"NullAsExpiry":          replace(`"exp":1800086400`, `"exp":null`),
-		"HugeExpiry":            replace(`"exp":1800086400`, `"exp":1e400`),
-		"NoID":                  replace(`"jti":"token-1",`, ``),
-		"NoIssuedAt":            replace(`"iat":1800000000,`, ``),
-		"BrokenUTF8":            replace("loft:team:blue", "loft:team:\xff"),
-		"LoneSurrogate":         replace("loft:team:blue", `loft:team:\ud800`),
-		"EscapedLineBreak":      replace("loft:team:blue", `loft:team:\u000a`),
-		"TrailingData":          good + `{}`,
+		"DuplicateSubject":       with(`"sub":"loft:user:bob"`),
+		"DuplicateGroups":        with(`"groups":["system:masters"]`),
+		"DuplicateEscaped":       with(`"gr\u006fups":["system:masters"]`),
+		"DuplicateInExtra":       with(`"extra":{"a":["x"],"a":["y"]}`),
+		"DuplicateInScope":       with(`"scope":{"readOnly":true,"readOnly":false}`),
+		"UnknownScopeMember":     with(`"scope":{"readOnly":true,"verbs":["get"]}`),
+		"ScopeMemberInCase":      with(`"scope":{"readonly":true}`),
+		"NullInScope":            with(`"scope":{"spaces":null}`),
+		"ScopeNoObject":          with(`"scope":"read-only"`),
+		"UnknownVirtualCluster":  with(`"scope":{"virtualClusters":[{"space":"a","name":"b","only":"c"}]}`),
+		"NumberAsGroup":          replace(`"loft:team:blue"`, `7`),
+		"NullAsGroup":            replace(`"loft:team:blue"`, `null`),
+		"ListAsGroup":            replace(`"loft:team:blue"`, `["x"]`),
+		"NullAsSubject":          replace(`"loft:user:alice"`, `null`),
+		"NumberAsAudience":       replace(`"aud":"`+testCluster+`"`, `"aud":7`),
+		"StringAsExpiry":         replace(`"exp":1800086400`, `"exp":"1800086400"`),
+		"NullAsExpiry":           replace(`"exp":1800086400`, `"exp":null`),
+		"HugeExpiry":             replace(`"exp":1800086400`, `"exp":1e400`),
+		"NoID":                   replace(`"jti":"token-1",`, ``),
+		"NoIssuedAt":             replace(`"iat":1800000000,`, ``),
+		"BrokenUTF8":             replace("loft:team:blue", "loft:team:\xff"),
+		"BrokenUTF8UnknownClaim": with("\"azp\":\"\xff\""),
+		"LoneSurrogate":          replace("loft:team:blue", `loft:team:\ud800`),
+		"EscapedLineBreak":       replace("loft:team:blue", `loft:team:\u000a`),
+		"TrailingData":           good + `{}`,
 	}
 	for name, claims := range tests {
 		t.Run(name, func(t *testing.T) {
