@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
-	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -70,7 +69,6 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Authorization.AddFlags(sets.FlagSet("authorization"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("server"))
-	utilfeature.DefaultMutableFeatureGate.AddFlag(sets.FlagSet("server"))
 	addLogFlags(o.Logs, sets.FlagSet("logs"))
 	return sets
 }

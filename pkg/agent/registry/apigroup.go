@@ -1,7 +1,9 @@
 package registry
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericserver "k8s.io/apiserver/pkg/server"
 
@@ -9,13 +11,16 @@ import (
 	"loft.sh/agent/pkg/agent/registry/kubernetes"
 )
 
-// NewAPIGroupInfo returns the group cluster.loft.sh with all its resources.
+// NewAPIGroupInfo returns the group cluster.loft.sh with all its resources, for
+// InstallAPIGroup. It is called when the agent starts: the objects that exist while the
+// agent runs are as old as this call.
 func NewAPIGroupInfo(status kubernetes.StatusSource) genericserver.APIGroupInfo {
 	scheme, codecs := Scheme()
-	info := genericserver.NewDefaultAPIGroupInfo(clusterv1.GroupName, scheme, metav1.ParameterCodec, codecs)
+	// The parameter codec must know ProxyOptions, so metav1.ParameterCodec would not do.
+	info := genericserver.NewDefaultAPIGroupInfo(clusterv1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	info.VersionedResourcesStorageMap[clusterv1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		clusterv1.KubernetesResource: kubernetes.NewREST(status),
-		"kubernetes/proxy":           kubernetes.NewProxyREST(),
+		"kubernetes":       kubernetes.NewREST(status, time.Now()),
+		"kubernetes/proxy": kubernetes.NewProxyREST(),
 	}
 	return info
 }

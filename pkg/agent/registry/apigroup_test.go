@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,8 +44,7 @@ func newHandler(t *testing.T) http.Handler {
 		t.Fatalf("build server: %v", err)
 	}
 	t.Cleanup(server.Destroy)
-	sources := Sources{Status: fixedStatus{AgentVersion: "v0.1.0"}, Started: time.Unix(0, 0)}
-	info := NewAPIGroupInfo(scheme, codecs, sources)
+	info := NewAPIGroupInfo(fixedStatus{AgentVersion: "v0.1.0"})
 	if err := server.InstallAPIGroup(&info); err != nil {
 		t.Fatalf("install group: %v", err)
 	}
@@ -69,7 +67,7 @@ func TestRequests(t *testing.T) {
 		{name: "get another", path: "/kubernetes/other", wantCode: 404, wantBody: `"reason":"NotFound"`},
 		{name: "list", path: "/kubernetes", wantCode: 200, wantBody: `"agentVersion":"v0.1.0"`},
 		{name: "list by another name", path: "/kubernetes?fieldSelector=metadata.name%3Dother", wantCode: 200, wantBody: `"items":[]`},
-		{name: "list by an unknown field", path: "/kubernetes?fieldSelector=spec.a%3Db", wantCode: 400, wantBody: `field label not supported: spec.a`},
+		{name: "list by an unknown field", path: "/kubernetes?fieldSelector=spec.a%3Db", wantCode: 400, wantBody: `is not a known field selector`},
 		{name: "table", path: "/kubernetes", accept: "application/json;as=Table;g=meta.k8s.io;v=v1", wantCode: 200, wantBody: `"cells":["cluster","Unknown","v0.1.0"`},
 		{name: "delete", method: http.MethodDelete, path: "/kubernetes/cluster", wantCode: 405, wantBody: `"reason":"MethodNotAllowed"`},
 		{name: "proxy", path: "/kubernetes/cluster/proxy/api/v1", wantCode: 500, wantBody: `reached the API router instead of the proxy`},

@@ -12,7 +12,15 @@ import (
 	clusterv1 "loft.sh/agent/apis/cluster/v1"
 )
 
-// ProxyREST is the subresource proxy as discovery and OpenAPI show it.
+// errNotForwarded is what a request gets that reached ProxyREST.
+var errNotForwarded = errors.New("the request reached the API router instead of the proxy behind kubernetes/proxy")
+
+// ProxyREST declares the subresource "proxy" to discovery and OpenAPI, and does no more.
+//
+// Door 2 serves each request below the proxy's path in a handler chain of its own, before
+// the API router sees it: the chain authorises, audits and forwards the *inner* request,
+// which a storage cannot do, since by then the outer request has been audited and counted
+// as a "connect". A request that gets here was wired past that chain, so it is refused.
 type ProxyREST struct{}
 
 var (
@@ -20,16 +28,16 @@ var (
 	_ rest.Connecter = &ProxyREST{}
 )
 
-// NewProxyREST returns the storage.
+// NewProxyREST returns the storage of the subresource.
 func NewProxyREST() *ProxyREST { return &ProxyREST{} }
 
-// New implements rest.Storage.
+// New returns empty options, which tell the installer the subresource's kind.
 func (*ProxyREST) New() runtime.Object { return &clusterv1.ProxyOptions{} }
 
-// Destroy implements rest.Storage.
+// Destroy does nothing: the storage holds nothing open.
 func (*ProxyREST) Destroy() {}
 
-// ConnectMethods implements rest.Connecter.
+// ConnectMethods returns every method that Kubernetes' own proxy subresources serve.
 func (*ProxyREST) ConnectMethods() []string {
 	return []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
@@ -37,14 +45,12 @@ func (*ProxyREST) ConnectMethods() []string {
 	}
 }
 
-// NewConnectOptions implements rest.Connecter.
-func (*ProxyREST) NewConnectOptions() (runtime.Object, bool, string) {
+// NewConnectOptions says that the path below the subresource is the option "path".
+func (*ProxyREST) NewConnectOptions() (options runtime.Object, subpath bool, subpathParameter string) {
 	return &clusterv1.ProxyOptions{}, true, "path"
 }
 
-// Connect implements rest.Connecter, and always refuses: door 2 takes every request below the
-// subresource before the API's own router sees it, so one that comes here has not been through the
-// door's chain.
+// Connect always fails with an internal error; see ProxyREST.
 func (*ProxyREST) Connect(context.Context, string, runtime.Object, rest.Responder) (http.Handler, error) {
-	return nil, apierrors.NewInternalError(errors.New("proxy request reached the registry and not its door"))
+	return nil, apierrors.NewInternalError(errNotForwarded)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -15,12 +15,13 @@ import (
 	clusterv1 "loft.sh/agent/apis/cluster/v1"
 )
 
-// StatusSource knows the status of the object.
+// StatusSource tells what the agent knows at the moment. Each call returns a value of its
+// own that the caller may change.
 type StatusSource interface {
 	Status() clusterv1.KubernetesStatus
 }
 
-// REST serves get and list.
+// REST serves the one Kubernetes object.
 type REST struct {
 	tableConvertor
 	status  StatusSource
@@ -35,56 +36,64 @@ var (
 	_ rest.SingularNameProvider = &REST{}
 )
 
-// NewREST returns the storage.
-func NewREST(status StatusSource) *REST {
-	return &REST{tableConvertor: tableConvertor{now: time.Now}, status: status, created: metav1.Now()}
+// NewREST returns the storage of the resource. The object's status comes from status and
+// its creation timestamp is created: the moment when the agent started.
+func NewREST(status StatusSource, created time.Time) *REST {
+	return &REST{
+		tableConvertor: tableConvertor{now: time.Now},
+		status:         status,
+		// Kubernetes' timestamps have no fractions of a second.
+		created: metav1.NewTime(created.Truncate(time.Second)),
+	}
 }
 
-// New implements rest.Storage.
+// New returns an empty object, which tells the installer the resource's kind.
 func (*REST) New() runtime.Object { return &clusterv1.Kubernetes{} }
 
-// NewList implements rest.Lister.
+// NewList returns an empty list, which tells the installer the list's kind.
 func (*REST) NewList() runtime.Object { return &clusterv1.KubernetesList{} }
 
-// Destroy implements rest.Storage.
+// Destroy does nothing: the storage holds nothing open.
 func (*REST) Destroy() {}
 
-// NamespaceScoped implements rest.Scoper.
+// NamespaceScoped says that the resource belongs to the cluster.
 func (*REST) NamespaceScoped() bool { return false }
 
-// GetSingularName implements rest.SingularNameProvider.
+// GetSingularName returns the name of one object; it is the plural too.
 func (*REST) GetSingularName() string { return clusterv1.KubernetesResource }
 
-func (r *REST) object() clusterv1.Kubernetes {
-	return clusterv1.Kubernetes{
+// Get returns the object named "cluster" and a NotFound error for any other name.
+func (r *REST) Get(_ context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
+	if name != clusterv1.KubernetesName {
+		return nil, apierrors.NewNotFound(clusterv1.Resource(clusterv1.KubernetesResource), name)
+	}
+	return r.object(), nil
+}
+
+// List returns the object unless the selectors of options leave it out.
+func (r *REST) List(_ context.Context, options *metainternalversion.ListOptions) (runtime.Object, error) {
+	list := &clusterv1.KubernetesList{Items: []clusterv1.Kubernetes{}}
+	if object := r.object(); selects(options, object) {
+		list.Items = append(list.Items, *object)
+	}
+	return list, nil
+}
+
+func (r *REST) object() *clusterv1.Kubernetes {
+	return &clusterv1.Kubernetes{
 		ObjectMeta: metav1.ObjectMeta{Name: clusterv1.KubernetesName, CreationTimestamp: r.created},
 		Status:     r.status.Status(),
 	}
 }
 
-// Get implements rest.Getter.
-func (r *REST) Get(_ context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
-	if name != clusterv1.KubernetesName {
-		return nil, apierrors.NewNotFound(clusterv1.Resource(clusterv1.KubernetesResource), name)
-	}
-	object := r.object()
-	return &object, nil
-}
-
-// List implements rest.Lister.
-func (r *REST) List(_ context.Context, options *internalversion.ListOptions) (runtime.Object, error) {
-	list := &clusterv1.KubernetesList{Items: []clusterv1.Kubernetes{}}
-	if selects(options) {
-		list.Items = append(list.Items, r.object())
-	}
-	return list, nil
-}
-
-func selects(options *internalversion.ListOptions) bool {
+// selects says whether the selectors of options, if there are any, match object.
+func selects(options *metainternalversion.ListOptions, object *clusterv1.Kubernetes) bool {
 	if options == nil {
 		return true
 	}
-	byLabel := options.LabelSelector == nil || options.LabelSelector.Matches(labels.Set{})
-	byField := options.FieldSelector == nil || options.FieldSelector.Matches(fields.Set{"metadata.name": clusterv1.KubernetesName})
-	return byLabel && byField
+	if s := options.LabelSelector; s != nil && !s.Matches(labels.Set(object.Labels)) {
+		return false
+	}
+	s := options.FieldSelector
+	return s == nil || s.Matches(fields.Set{metav1.ObjectNameField: object.Name})
 }
