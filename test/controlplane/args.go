@@ -103,6 +103,9 @@ func (c *ControlPlane) controllerManagerArgs() []string {
 		"--authorization-kubeconfig=" + c.AdminKubeconfig(),
 		"--leader-elect=false",
 		"--use-service-account-credentials=true",
+		// At the default of 20 a second its start takes 4 s longer, for the service accounts alone.
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
 		"--root-ca-file=" + c.CAFile(),
 		"--service-account-private-key-file=" + c.pki.path("service-account.key"),
 		"--cluster-signing-cert-file=" + c.CAFile(),

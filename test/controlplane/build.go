@@ -102,7 +102,7 @@ func (b Build) dir() (string, error) {
 		}
 		cache = filepath.Join(userCache, "loft-agent", "controlplane")
 	}
-	return filepath.Join(cache, fmt.Sprintf("%s-%.12x", b.Name, sum.Sum(nil))), nil
+	return filepath.Join(cache, fmt.Sprintf("%s-%.6x", b.Name, sum.Sum(nil))), nil
 }
 
 // missing returns the programs that are not in dir. A file that is there is whole, since
