@@ -40,6 +40,11 @@ check_version k8s.io/kube-openapi k8s.io/kube-openapi
 GOBIN="${CODEGEN_GOBIN:-${root}/bin/codegen}"
 export GOBIN
 
+# kube_codegen.sh leaves a report in the directory for temporary files.
+TMPDIR="$(mktemp -d)"
+export TMPDIR
+trap 'rm -rf "${TMPDIR}"' EXIT
+
 codegen="$(cd "${tools}" && go list -m -f '{{.Dir}}' k8s.io/code-generator)"
 echo "Generating with $(basename "${codegen}")"
 # shellcheck source=/dev/null
