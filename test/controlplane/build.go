@@ -70,7 +70,7 @@ func BuildPrograms(ctx context.Context, build Build) (string, error) {
 }
 
 func (b Build) compileAll(ctx context.Context, programs []Program, dir string, log io.Writer) error {
-	fmt.Fprintf(log, "building %d programs into %s; the first time takes minutes\n", len(programs), dir)
+	fmt.Fprintf(log, "programs to build: %d, into %s; the first time takes minutes\n", len(programs), dir)
 	progress := startProgress(log, len(programs), progressInterval)
 	defer progress.end()
 	for _, program := range programs {

@@ -32,6 +32,21 @@ type ControlPlane struct {
 // manager the namespace default has its service account. After an error nothing runs, and
 // nothing but the logs is left of a temporary directory.
 func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
+	c, err := newControlPlane(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	if err := c.launch(ctx, freePorts); err != nil {
+		return nil, errors.Join(fmt.Errorf("start control plane %q: %w", c.opts.Name, err), c.abandon())
+	}
+	fmt.Fprintf(c.opts.Log, "control plane %q is ready at %s after %s\n",
+		c.opts.Name, c.URL(), time.Since(begun).Round(100*time.Millisecond))
+	return c, nil
+}
+
+// newControlPlane does what comes before the first program is started.
+func newControlPlane(ctx context.Context, opts Options) (*ControlPlane, error) {
 	binaries, err := BuildBinaries(ctx, opts.Log)
 	if err != nil {
 		return nil, err
@@ -41,15 +56,9 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 		return nil, err
 	}
 	c := &ControlPlane{opts: opts, temporary: temporary, binaries: binaries}
-	begun := time.Now()
-	if err := errors.Join(c.prepare(), ctx.Err()); err != nil {
+	if err := c.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare control plane %q: %w", opts.Name, err), c.abandon())
 	}
-	if err := c.launch(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start control plane %q: %w", opts.Name, err), c.abandon())
-	}
-	fmt.Fprintf(opts.Log, "control plane %q is ready at %s after %s\n",
-		opts.Name, c.URL(), time.Since(begun).Round(100*time.Millisecond))
 	return c, nil
 }
 

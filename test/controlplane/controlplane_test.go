@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -309,4 +310,61 @@ func TestStartAgain(t *testing.T) {
 	if _, err := client(t, earlier).CoreV1().Namespaces().Get(t.Context(), "kept", metav1.GetOptions{}); err != nil {
 		t.Errorf("what was kept, with the earlier credential: %v", err)
 	}
+}
+
+// TestPortTaken has another program listen on the API server's port, at the start and
+// while the API server is down.
+func TestPortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c, err := newControlPlane(t.Context(), Options{Log: testLog{t}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop()
+	attempts := 0
+	err = c.launch(t.Context(), func() (ports, error) {
+		found, err := freePorts()
+		if attempts++; attempts == 1 {
+			found.apiServer = taken.Addr().(*net.TCPAddr).Port
+		}
+		return found, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if attempts != 2 {
+		t.Errorf("%d attempts, want 2", attempts)
+	}
+
+	if err := c.KillAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	meanwhile, err := net.Listen("tcp", strings.TrimPrefix(c.URL(), "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := strings.Count(readFile(t, c.logFile("kube-apiserver")), "address already in use")
+	go func() {
+		defer meanwhile.Close()
+		_ = wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+			log, err := os.ReadFile(c.logFile("kube-apiserver"))
+			return strings.Count(string(log), "address already in use") > failed, err
+		})
+	}()
+	if err := c.RestartAPIServer(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }

@@ -18,9 +18,13 @@ const (
 
 // launch starts the programs. A free port may be taken by another process before the program
 // listens on it: then the program dies and all are started again with other ports.
-func (c *ControlPlane) launch(ctx context.Context) error {
+func (c *ControlPlane) launch(ctx context.Context, findPorts func() (ports, error)) error {
 	for attempt := 1; ; attempt++ {
-		err := c.launchOnce(ctx)
+		var err error
+		if c.ports, err = findPorts(); err != nil {
+			return err
+		}
+		err = c.launchOnce(ctx)
 		if err == nil || attempt == launchAttempts || !c.portTaken() {
 			return err
 		}
@@ -34,9 +38,6 @@ func (c *ControlPlane) launch(ctx context.Context) error {
 func (c *ControlPlane) launchOnce(ctx context.Context) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ports, err = freePorts(); err != nil {
-		return err
-	}
 	if err := WriteKubeconfig(c.AdminKubeconfig(), c.opts.Name, c.RESTConfig()); err != nil {
 		return err
 	}
