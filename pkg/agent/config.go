@@ -37,7 +37,6 @@ type Config struct {
 	hostClient kubernetes.Interface
 	verifier   *accesstoken.Verifier
 	trust      *trust.Loader
-	activity   *direct.Counter
 	// door is what both doors have in common.
 	door direct.Config
 }
@@ -51,7 +50,7 @@ type CompletedConfig struct {
 // NewConfig opens listeners and files and connects what o describes.
 func NewConfig(o *Options) (*Config, error) {
 	scheme, codecs := registry.Scheme()
-	c := &Config{generic: genericserver.NewConfig(codecs), verifier: accesstoken.NewVerifier(clock.RealClock{}), activity: direct.NewCounter()}
+	c := &Config{generic: genericserver.NewConfig(codecs), verifier: accesstoken.NewVerifier(clock.RealClock{})}
 	if err := c.host(o); err != nil {
 		return nil, err
 	}
@@ -122,7 +121,8 @@ func (c *Config) applyDoors(o *Options) error {
 		Authorizer:          g.Authorization.Authorizer,
 		AuditSink:           g.AuditBackend,
 		AuditPolicy:         g.AuditPolicyRuleEvaluator,
-		Activity:            c.activity,
+		Activity:            direct.NewCounter(),
+		Lifetimes:           direct.NewLifetimes(c.verifier, clock.RealClock{}),
 		Forwarder:           proxy.New(upstream, statuserr.NewWriter(g.Serializer)),
 		Clients:             clients,
 		Serializer:          g.Serializer,

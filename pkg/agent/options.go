@@ -49,6 +49,8 @@ func NewOptions() *Options {
 		Logs:           logs.NewOptions(),
 	}
 	o.SecureServing.BindPort = 8443
+	// A self-signed certificate is for trying things out: it stays in memory.
+	o.SecureServing.ServerCert.CertDirectory = ""
 	o.Authentication.WithCustomRetryBackoff(reviewBackoff)
 	o.Authorization.WithCustomRetryBackoff(reviewBackoff)
 	// The host cluster decides for its administrators, too.

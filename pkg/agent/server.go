@@ -43,7 +43,9 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.AddReadyzChecks(s.checks(c.hostClient)...); err != nil {
 		return nil, fmt.Errorf("readiness checks: %w", err)
 	}
-	for name, loop := range map[string]func(context.Context){"trust-bundle": s.trust.Run, "host-status": s.status.run} {
+	for name, loop := range map[string]func(context.Context){
+		"trust-bundle": s.trust.Run, "host-status": s.status.run, "token-lifetimes": c.door.Lifetimes.Run,
+	} {
 		if err := s.addLoop(name, loop); err != nil {
 			return nil, err
 		}
@@ -54,14 +56,10 @@ func (c CompletedConfig) New() (*Server, error) {
 	return s, nil
 }
 
-// addLoop runs loop from after the start until the server has shut down.
+// addLoop runs loop from after the start until the server stops.
 func (s *Server) addLoop(name string, loop func(context.Context)) error {
-	done := make(chan struct{})
 	if err := s.generic.AddPostStartHook(name, func(hook genericserver.PostStartHookContext) error {
-		go func() {
-			defer close(done)
-			loop(hook.Context)
-		}()
+		go loop(hook.Context)
 		return nil
 	}); err != nil {
 		return fmt.Errorf("hook %q: %w", name, err)

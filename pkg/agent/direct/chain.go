@@ -32,6 +32,7 @@ type Config struct {
 	AuditPolicy audit.PolicyRuleEvaluator
 	Activity    Recorder
 	Forwarder   *proxy.Forwarder
+	Lifetimes   *Lifetimes
 	Clients     ClientAddresses
 	Serializer  runtime.NegotiatedSerializer
 	// Timeout bounds a request that is not long-running.
@@ -89,6 +90,8 @@ func (c *Config) chain() []filter {
 		c.withAuthorization,
 		// Only what was allowed counts as activity.
 		c.withActivity,
+		// Last, so that what a stream holds while it is open is as little as can be.
+		c.withLifetime,
 	}
 }
 

@@ -54,6 +54,10 @@ func (c *Config) refuseUnauthenticated(w http.ResponseWriter, r *http.Request) {
 		c.refuse(w, r, statuserr.Unavailable("the credential cannot be checked at the moment", retryAfterSeconds))
 		return
 	}
+	c.refuseToken(w, r, err)
+}
+
+func (c *Config) refuseToken(w http.ResponseWriter, r *http.Request, err error) {
 	// Strangers get no connection to keep: it is how rapid resets are made (CVE-2023-44487).
 	w.Header().Set("Connection", "close")
 	c.refuse(w, r, apierrors.NewUnauthorized(unauthorizedMessage(err)))
