@@ -1,3 +1,5 @@
+//go:build unix
+
 package controlplane
 
 import (
@@ -28,15 +30,6 @@ func beParent(pidFile string) {
 	child, err := StartProcess(ProcessConfig{Path: "/bin/sleep", Args: []string{"600"}, LogFile: os.DevNull})
 	if err != nil {
 		panic(err)
-	}
-	// Goroutines that end while locked end their threads: the child must outlive those.
-	for range 8 {
-		ended := make(chan struct{})
-		go func() {
-			runtime.LockOSThread()
-			close(ended)
-		}()
-		<-ended
 	}
 	if err := replaceFile(pidFile, []byte(strconv.Itoa(child.PID()))); err != nil {
 		panic(err)
