@@ -118,6 +118,20 @@ func TestBuildProgramsFails(t *testing.T) {
 	}
 }
 
+// TestProgressCountsPackages compiles a source that no build cache has seen.
+func TestProgressCountsPackages(t *testing.T) {
+	build := smallBuild(t, smallSource+"// "+t.TempDir()+time.Now().String()+"\n")
+	p := startProgress(&syncBuffer{}, 1, time.Hour)
+	p.next("small", countPackages(t.Context(), build.ModuleDir, build.Programs[0]))
+	if err := build.compile(t.Context(), build.Programs[0], t.TempDir(), p); err != nil {
+		t.Fatal(err)
+	}
+	p.end()
+	if p.done != 1 || p.packages < 2 {
+		t.Errorf("progress: %s", p.line())
+	}
+}
+
 func TestLockWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, err := lock(t.Context(), path, &syncBuffer{})

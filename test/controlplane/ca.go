@@ -110,6 +110,9 @@ func (c *CA) Pool() *x509.CertPool {
 
 // IssueServing makes a serving certificate for DNS names and IP addresses.
 func (c *CA) IssueServing(hosts ...string) (KeyPair, error) {
+	if len(hosts) == 0 {
+		return KeyPair{}, errors.New("issue serving certificate: no name or address to serve")
+	}
 	return c.issue(pkix.Name{CommonName: hosts[0]}, hosts, x509.ExtKeyUsageServerAuth)
 }
 
