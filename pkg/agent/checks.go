@@ -23,27 +23,38 @@ const (
 func (s *Server) checks(hostClient kubernetes.Interface) []healthz.HealthChecker {
 	host := &hostCheck{hostClient: hostClient}
 	return []healthz.HealthChecker{
-		trustCheck{s},
+		keptCheck{"trust-bundle", s.trust, s.trust.Loaded},
+		keptCheck{"serving-certificate", s.certificates, func() bool { return true }},
 		healthz.NamedCheck("host-apiserver", host.check),
 	}
 }
 
-// trustCheck fails without a bundle. With one it passes, and its name says whether a newer one
-// was refused: failing would take every agent out of service at once for one bad push.
-type trustCheck struct{ server *Server }
+// keeper is something that is reloaded and keeps what it had where the new is broken.
+type keeper interface {
+	Problem() string
+}
+
+// keptCheck passes although something newer was refused, and its name says so: failing would take
+// every agent out of service at once for one bad push.
+type keptCheck struct {
+	name   string
+	keeper keeper
+	// loaded says whether there is anything at all.
+	loaded func() bool
+}
 
 // Name implements healthz.HealthChecker.
-func (c trustCheck) Name() string {
-	if c.server.trust.Loaded() && c.server.trust.Problem() != "" {
-		return "trust-bundle (a newer one was refused, the one before is kept)"
+func (c keptCheck) Name() string {
+	if c.loaded() && c.keeper.Problem() != "" {
+		return c.name + " (a newer one was refused, the one before is kept)"
 	}
-	return "trust-bundle"
+	return c.name
 }
 
 // Check implements healthz.HealthChecker.
-func (c trustCheck) Check(*http.Request) error {
-	if !c.server.trust.Loaded() {
-		return errors.New("no trust bundle")
+func (c keptCheck) Check(*http.Request) error {
+	if !c.loaded() {
+		return errors.New("nothing loaded")
 	}
 	return nil
 }

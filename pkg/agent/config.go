@@ -37,6 +37,8 @@ type Config struct {
 	hostClient kubernetes.Interface
 	verifier   *accesstoken.Verifier
 	trust      *trust.Loader
+
+	certificates *certificates
 	// door is what both doors have in common.
 	door direct.Config
 }
@@ -99,6 +101,7 @@ func (c *Config) applyGeneric(o *Options) error {
 	if err := audit.ApplyTo(o.Audit, g); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
+	c.certificates = newCertificates(o.SecureServing.SecureServingOptions, o.Direct.Serving)
 	var err error
 	if c.listeners, err = o.Direct.Listen(); err != nil {
 		return err

@@ -22,6 +22,8 @@ type Server struct {
 	outer     http.Handler
 	trust     *trust.Loader
 	status    *status
+
+	certificates *certificates
 	// drain is how long the outer listeners still serve after shutdown began.
 	drain time.Duration
 }
@@ -34,7 +36,8 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	s := &Server{
 		generic: generic, listeners: c.listeners, trust: c.trust,
-		status: newStatus(c.hostClient, c.trust), drain: c.generic.ShutdownDelayDuration,
+		certificates: c.certificates,
+		status:       newStatus(c.hostClient, c.trust, c.certificates), drain: c.generic.ShutdownDelayDuration,
 	}
 	group := registry.NewAPIGroupInfo(s.status)
 	if err := generic.InstallAPIGroup(&group); err != nil {
@@ -44,7 +47,8 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("readiness checks: %w", err)
 	}
 	for name, loop := range map[string]func(context.Context){
-		"trust-bundle": s.trust.Run, "host-status": s.status.run, "token-lifetimes": c.door.Lifetimes.Run,
+		"serving-certificate": s.certificates.run,
+		"trust-bundle":        s.trust.Run, "host-status": s.status.run, "token-lifetimes": c.door.Lifetimes.Run,
 	} {
 		if err := s.addLoop(name, loop); err != nil {
 			return nil, err

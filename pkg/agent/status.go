@@ -26,12 +26,14 @@ type host struct{ version, uid string }
 type status struct {
 	hostClient kubernetes.Interface
 	trust      *trust.Loader
-	host       atomic.Pointer[host]
-	started    metav1.Time
+	// certificates are the serving certificates.
+	certificates keeper
+	host         atomic.Pointer[host]
+	started      metav1.Time
 }
 
-func newStatus(hostClient kubernetes.Interface, loader *trust.Loader) *status {
-	return &status{hostClient: hostClient, trust: loader, started: metav1.Now()}
+func newStatus(hostClient kubernetes.Interface, loader *trust.Loader, certificates keeper) *status {
+	return &status{hostClient: hostClient, trust: loader, certificates: certificates, started: metav1.Now()}
 }
 
 // run reads what it takes to fill the status, until ctx is done.
@@ -63,9 +65,10 @@ func (s *status) Status() clusterv1.KubernetesStatus {
 	if known != nil {
 		st.HostVersion, st.HostUID = known.version, known.uid
 	}
-	trusted := s.condition("TrustBundleLoaded", s.trust.Loaded() && s.trust.Problem() == "", "Loaded", s.trustProblem)
-	ready := s.condition("Ready", s.trust.Loaded() && known != nil, "Serving", s.readyProblem)
-	st.Conditions = []metav1.Condition{ready, trusted}
+	certified := s.condition(clusterv1.ConditionServingCertificateLoaded, s.certificates.Problem() == "", "Loaded", s.certificateProblem)
+	trusted := s.condition(clusterv1.ConditionTrustBundleLoaded, s.trust.Loaded() && s.trust.Problem() == "", "Loaded", s.trustProblem)
+	ready := s.condition(clusterv1.ConditionReady, s.trust.Loaded() && known != nil, "Serving", s.readyProblem)
+	st.Conditions = []metav1.Condition{ready, trusted, certified}
 	return st
 }
 
@@ -74,6 +77,10 @@ func (s *status) trustProblem() (reason, message string) {
 		return "BundleRefused", problem
 	}
 	return "NoBundle", "no trust bundle has been loaded; direct endpoint tokens are refused"
+}
+
+func (s *status) certificateProblem() (reason, message string) {
+	return "CertificateRefused", s.certificates.Problem()
 }
 
 func (s *status) readyProblem() (reason, message string) {

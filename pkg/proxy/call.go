@@ -34,6 +34,9 @@ type Call struct {
 	// ClientIP is the address the request came from, sent on as X-Forwarded-For so that the API
 	// server's audit log names it. Empty: nothing is sent.
 	ClientIP string
+	// Backend is set where the answer is not the API server's own but that of a pod, service or node
+	// behind its proxy subresource.
+	Backend bool
 	// AuditID correlates our audit record with the API server's. Empty: nothing is sent.
 	AuditID string
 

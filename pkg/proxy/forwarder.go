@@ -78,6 +78,8 @@ func (f *Forwarder) rewrite(p *httputil.ProxyRequest) {
 	out.URL.Path, out.URL.RawPath = call.URL.Path, call.URL.RawPath
 	out.URL.RawQuery, out.URL.ForceQuery = call.URL.RawQuery, call.URL.ForceQuery
 
+	// Nothing in the Kubernetes API has trailers; a client's would name headers of ours.
+	out.Trailer = nil
 	identity.Strip(out.Header)
 	setIfAny(out.Header, "Authorization", call.credential)
 	setIfAny(out.Header, "X-Forwarded-For", call.ClientIP)
@@ -100,7 +102,15 @@ var ownHeaders = []string{
 	"Access-Control-Allow-Credentials", "Access-Control-Expose-Headers", "Access-Control-Max-Age",
 }
 
+// errCredential means that the API server does not accept the agent's own credential. Passed on as
+// 401 it would make clients throw away theirs, which are good.
+var errCredential = errors.New("the API server refused the agent's credential")
+
 func modifyResponse(res *http.Response) error {
+	call := callFrom(res.Request.Context())
+	if res.StatusCode == http.StatusUnauthorized && !call.Backend {
+		return errCredential
+	}
 	for _, name := range ownHeaders {
 		delete(res.Header, name)
 	}
@@ -109,7 +119,7 @@ func modifyResponse(res *http.Response) error {
 	}
 	// Absolute paths in a redirect are the API server's own: they lie below the door's prefix.
 	if location := res.Header.Get("Location"); strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") {
-		res.Header.Set("Location", callFrom(res.Request.Context()).Prefix+location)
+		res.Header.Set("Location", call.Prefix+location)
 	}
 	return nil
 }
@@ -123,6 +133,9 @@ func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil:
 		// The client is gone, or the request was ended by us: nobody reads an answer.
 		panic(http.ErrAbortHandler)
+	case errors.Is(err, errCredential):
+		klog.FromContext(r.Context()).Error(err, "Host API server refused the agent")
+		f.refuse(w, r, statuserr.Unavailable("the cluster's API server does not accept the agent's credential", retryAfterSeconds))
 	case requestBodyError(err):
 		f.refuse(w, r, apierrors.NewBadRequest("the request body could not be read"))
 	default:

@@ -40,6 +40,7 @@ func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
 		URL:      target.URL,
 		Lane:     target.Lane,
 		Prefix:   target.Prefix,
+		Backend:  target.Info.IsResourceRequest && target.Info.Subresource == "proxy",
 		ClientIP: clientIP(r),
 		AuditID:  string(audit.GetAuditIDTruncated(ctx)),
 	})
