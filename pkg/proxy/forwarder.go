@@ -106,7 +106,15 @@ var ownHeaders = []string{
 // 401 it would make clients throw away theirs, which are good.
 var errCredential = errors.New("the API server refused the agent's credential")
 
+// errOtherProtocol is reported here because the reverse proxy, which would notice too, leaves the
+// API server's connection open then.
+var errOtherProtocol = errors.New("the API server switched to another protocol than was asked for")
+
 func modifyResponse(res *http.Response) error {
+	if res.StatusCode == http.StatusSwitchingProtocols &&
+		!strings.EqualFold(res.Header.Get("Upgrade"), res.Request.Header.Get("Upgrade")) {
+		return errOtherProtocol
+	}
 	call := callFrom(res.Request.Context())
 	if res.StatusCode == http.StatusUnauthorized && !call.Backend {
 		return errCredential
