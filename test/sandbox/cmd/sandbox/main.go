@@ -13,6 +13,13 @@ import (
 )
 
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	cmd := &cobra.Command{
@@ -22,11 +29,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	cmd.AddCommand(newUp(), newDown(), newToken(), newDemo())
-	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		stop()
-		os.Exit(1)
-	}
+	return cmd.ExecuteContext(ctx)
 }
 
 // defaultDir is where the Makefile keeps the sandbox.
