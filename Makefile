@@ -3,7 +3,8 @@ SHELL := /bin/bash
 
 VERSION ?= v3.0.0-dev
 version_package := k8s.io/component-base/version
-LDFLAGS := -s -w -X $(version_package).gitVersion=$(VERSION) -X $(version_package).gitMajor=3 -X $(version_package).gitMinor=0
+LDFLAGS := -s -w -X $(version_package).gitVersion=$(VERSION) -X $(version_package).gitMajor=3 -X $(version_package).gitMinor=0 \
+	-X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)
 SANDBOX_DIR ?= $(CURDIR)/.sandbox
 SANDBOX_NODES ?= 0
 TEST_TIMEOUT ?= 30m
@@ -17,7 +18,8 @@ build: ## Build the programs into bin/
 	go build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
 
 .PHONY: test
-test: verify ## Run every test: verify, then unit and integration tests under the race detector
+test: verify bin/sandbox ## Run every test: verify, then unit and integration tests under the race detector
+	bin/sandbox programs
 	hack/test.sh -timeout $(TEST_TIMEOUT)
 
 .PHONY: verify

@@ -19,7 +19,8 @@ const (
 const KubernetesLDFlags = "-s -w" +
 	" -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
 	" -X k8s.io/component-base/version.gitMajor=" + kubernetesMajor +
-	" -X k8s.io/component-base/version.gitMinor=" + kubernetesMinor
+	" -X k8s.io/component-base/version.gitMinor=" + kubernetesMinor +
+	" -X k8s.io/client-go/pkg/version.gitVersion=" + kubernetesVersion
 
 // Binaries are the paths of the programs of a control plane.
 type Binaries struct {

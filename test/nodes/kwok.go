@@ -14,8 +14,8 @@ import (
 //go:embed stages.yaml
 var stages []byte
 
-// buildKWOK compiles KWOK or finds it in the cache, and returns the program's path.
-func buildKWOK(ctx context.Context, log io.Writer) (string, error) {
+// BuildKWOK compiles KWOK or finds it in the cache, and returns the program's path.
+func BuildKWOK(ctx context.Context, log io.Writer) (string, error) {
 	root, err := controlplane.ModuleRoot()
 	if err != nil {
 		return "", err

@@ -74,7 +74,7 @@ func Start(ctx context.Context, opts Options) (*Nodes, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	program, err := buildKWOK(ctx, opts.Log)
+	program, err := BuildKWOK(ctx, opts.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func run() error {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(newUp(), newDown(), newToken(), newDemo())
+	cmd.AddCommand(newUp(), newDown(), newToken(), newDemo(), newPrograms())
 	return cmd.ExecuteContext(ctx)
 }
 
