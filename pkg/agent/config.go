@@ -51,7 +51,7 @@ type CompletedConfig struct {
 
 // NewConfig opens listeners and files and connects what o describes.
 func NewConfig(o *Options) (*Config, error) {
-	scheme, codecs := registry.Scheme()
+	_, codecs := registry.Scheme()
 	c := &Config{generic: genericserver.NewConfig(codecs), verifier: accesstoken.NewVerifier(clock.RealClock{})}
 	if err := c.host(o); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func NewConfig(o *Options) (*Config, error) {
 	if err := c.applyGeneric(o); err != nil {
 		return nil, err
 	}
-	namer := openapinamer.NewDefinitionNamer(scheme)
+	namer := openapinamer.NewDefinitionNamer(registry.Documented())
 	c.generic.OpenAPIConfig = genericserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
 	c.generic.OpenAPIConfig.Info.Title = "loft-agent"
 	c.generic.OpenAPIV3Config = genericserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)

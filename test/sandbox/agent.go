@@ -25,6 +25,8 @@ const (
 	// agentTokenTTL is the life of the agent's own credential; a sandbox does not live longer.
 	agentTokenTTL = 48 * time.Hour
 	readyTimeout  = time.Minute
+	// agentVersion is what the agent of a sandbox says it is.
+	agentVersion = "v3.0.0-sandbox"
 )
 
 // startAgent builds the agent and runs it as its service account.
@@ -52,7 +54,7 @@ func BuildAgent(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	path := dir + "/loft-agent"
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/loft-agent")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-X k8s.io/component-base/version.gitVersion="+agentVersion, "-o", path, "./cmd/loft-agent")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the agent: %w\n%s", err, out)

@@ -10,6 +10,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
 	"loft.sh/agent/apis/cluster/install"
+	clusterv1 "loft.sh/agent/apis/cluster/v1"
 )
 
 // Scheme returns a new scheme with all that the agent's API server encodes and decodes,
@@ -20,6 +21,14 @@ func Scheme() (*runtime.Scheme, serializer.CodecFactory) {
 	utilruntime.Must(install.Install(scheme))
 	addMetaTypes(scheme)
 	return scheme, serializer.NewCodecFactory(scheme)
+}
+
+// Documented returns a scheme with the versioned types alone, which is what OpenAPI names: the
+// internal version that Scheme has, too, is nobody's business.
+func Documented() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clusterv1.AddToScheme(scheme))
+	return scheme
 }
 
 // addMetaTypes registers what the generic API server answers with under the version "v1"
