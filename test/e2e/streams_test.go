@@ -27,7 +27,9 @@ import (
 )
 
 // silenceVariable names how long a stream says nothing, in whole seconds. Load balancers end
-// streams after a minute; a run with 90s shows that the agent does not.
+// streams after a minute; a run with 90s shows that the agent does not:
+//
+//	E2E_SILENCE=90s go test -race -parallel=64 -run=TestKubectlStreams ./test/e2e/
 const silenceVariable = "E2E_SILENCE"
 
 const defaultSilence = 3 * time.Second
