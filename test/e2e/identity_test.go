@@ -30,7 +30,7 @@ const (
 // mallory is a person with every part of an identity and no right but to use the endpoint.
 func mallory() accesstoken.Claims {
 	claims := person("mallory", "dev", "Ünï code")
-	claims.Extra = map[string][]string{"example.com/Scope%": {"a", "b c"}, "plain": {"d"}}
+	claims.Extra = map[string][]string{"example.com/scope%": {"a", "b c"}, "plain": {"d"}}
 	return claims
 }
 
@@ -41,7 +41,7 @@ func userOf(claims accesstoken.Claims) authenticationv1.UserInfo {
 		if u.Extra == nil {
 			u.Extra = map[string]authenticationv1.ExtraValue{}
 		}
-		u.Extra[strings.ToLower(key)] = values
+		u.Extra[key] = values
 	}
 	return u
 }
