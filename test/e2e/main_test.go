@@ -42,7 +42,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, shared.Stop()) }()
-	return m.Run(), nil
+	return m.Run(), checkAudit()
 }
 
 // person returns the claims of a token for a person, good for an hour.
