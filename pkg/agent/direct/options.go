@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/pflag"
 	genericserver "k8s.io/apiserver/pkg/server"
@@ -15,6 +16,11 @@ import (
 
 // flagPrefix tells the outer HTTPS listener's serving flags from the inner one's.
 const flagPrefix = "direct-"
+
+// ownFlags makes the help of a serving flag name the outer listener's flags.
+var ownFlags = strings.NewReplacer("--secure-port", "--direct-secure-port", "--tls-", "--direct-tls-",
+	"a self-signed certificate and key are generated for the public address and saved to the directory specified by --cert-dir",
+	"the certificate of the inner listener is served")
 
 // Options configures the two outer listeners.
 type Options struct {
@@ -34,6 +40,7 @@ type Options struct {
 func NewOptions() *Options {
 	o := &Options{Serving: genericoptions.NewSecureServingOptions(), InsecureBindAddress: net.IPv4zero, InsecurePort: 8080}
 	o.Serving.BindPort = 10443
+	o.Serving.ServerCert.CertDirectory = ""
 	return o
 }
 
@@ -42,6 +49,10 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	serving := pflag.NewFlagSet("", pflag.ContinueOnError)
 	o.Serving.AddFlags(serving)
 	serving.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "cert-dir" {
+			return // where no certificate is given, the inner listener's is served
+		}
+		f.Usage = ownFlags.Replace(f.Usage)
 		f.Name = flagPrefix + f.Name
 		fs.AddFlag(f)
 	})
