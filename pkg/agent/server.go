@@ -80,12 +80,10 @@ func (s *Server) Run(ctx context.Context) error {
 		close(stopOuter)
 		return err
 	}
-	go func() {
-		<-ctx.Done()
+	context.AfterFunc(ctx, func() {
 		// Load balancers need this long to see that /readyz says no.
-		time.Sleep(s.drain)
-		close(stopOuter)
-	}()
+		time.AfterFunc(s.drain, func() { close(stopOuter) })
+	})
 	err = prepared.RunWithContext(ctx)
 	for _, done := range stopped {
 		<-done

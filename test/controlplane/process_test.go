@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,32 +56,6 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-}
-
-func TestProcessDiesWithItsParent(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux has a parent death signal")
-	}
-	pidFile := filepath.Join(t.TempDir(), "pid")
-	parent, err := StartProcess(ProcessConfig{Path: os.Args[0], Env: []string{parentEnv + "=" + pidFile},
-		LogFile: filepath.Join(t.TempDir(), "parent.log")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer parent.Kill()
-	var pid int
-	eventually(t, "child's process ID", func() bool {
-		content, _ := os.ReadFile(pidFile)
-		pid, _ = strconv.Atoi(string(content))
-		return pid != 0
-	})
-	if !running(pid) {
-		t.Fatalf("child %d does not run: %s", pid, parent.Tail(tailLines))
-	}
-	if err := parent.cmd.Process.Kill(); err != nil { // the parent alone, not its group
-		t.Fatal(err)
-	}
-	eventually(t, "death of the child", func() bool { return !running(pid) })
 }
 
 // running tells a live process from one that nobody has waited for, which the adopted

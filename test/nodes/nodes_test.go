@@ -178,7 +178,7 @@ func clientGone(t *testing.T, c *cluster) {
 	pid := firstLine(t, cmd, regexp.MustCompile(`^(\d+)$`))
 	proc := filepath.Join("/proc", pid)
 	if _, err := os.Stat(proc); err != nil {
-		t.Skipf("no process table: %v", err)
+		t.Fatalf("command %s is not in the process table: %v", pid, err)
 	}
 	noError(t, cmd.Process.Kill())
 	eventually(t, "command ends", func(context.Context) bool {
