@@ -15,8 +15,8 @@ import (
 	"loft.sh/agent/pkg/accesstoken"
 )
 
-// issue returns a verifier at now, its bundle, and a verified token that is good for an hour.
-func issue(t *testing.T, clock *clocktesting.FakeClock) (*accesstoken.Verifier, accesstoken.Bundle, *accesstoken.Identity) {
+// issue returns a verifier, its bundle, and a token that is good for an hour.
+func issue(t *testing.T, clock *clocktesting.FakeClock) (*accesstoken.Verifier, accesstoken.Bundle, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -37,11 +37,17 @@ func issue(t *testing.T, clock *clocktesting.FakeClock) (*accesstoken.Verifier, 
 	bundle.JWKS.Keys = append(bundle.JWKS.Keys, signer.PublicJWK())
 	verifier := accesstoken.NewVerifier(clock)
 	verifier.SetBundle(&bundle)
+	return verifier, bundle, token
+}
+
+// verified is the identity of a good token.
+func verified(t *testing.T, verifier *accesstoken.Verifier, token string) *accesstoken.Identity {
+	t.Helper()
 	identity, err := verifier.Verify(token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return verifier, bundle, identity
+	return identity
 }
 
 func TestOpenStreamEndsWithItsToken(t *testing.T) {
@@ -60,9 +66,9 @@ func TestOpenStreamEndsWithItsToken(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			clock := clocktesting.NewFakeClock(time.Now())
-			verifier, bundle, identity := issue(t, clock)
+			verifier, bundle, token := issue(t, clock)
 			lifetimes := NewLifetimes(verifier, clock)
-			ctx, release := lifetimes.track(t.Context(), identity)
+			ctx, release := lifetimes.track(t.Context(), verified(t, verifier, token))
 			defer release()
 			running, stop := context.WithCancel(t.Context())
 			done := make(chan struct{})
@@ -91,9 +97,9 @@ func TestOpenStreamEndsWithItsToken(t *testing.T) {
 
 func TestReleasedStreamIsForgotten(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	verifier, _, identity := issue(t, clock)
+	verifier, _, token := issue(t, clock)
 	lifetimes := NewLifetimes(verifier, clock)
-	ctx, release := lifetimes.track(t.Context(), identity)
+	ctx, release := lifetimes.track(t.Context(), verified(t, verifier, token))
 	release()
 	if len(lifetimes.open) != 0 || ctx.Err() == nil {
 		t.Errorf("%d streams kept, context error %v", len(lifetimes.open), ctx.Err())

@@ -20,6 +20,9 @@ func (c *Config) withTarget(next http.Handler) http.Handler {
 		inner := r.WithContext(ctx)
 		inner.URL = target.URL
 		next.ServeHTTP(w, inner)
+		if target.aborted {
+			panic(http.ErrAbortHandler)
+		}
 	})
 }
 

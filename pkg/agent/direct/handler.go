@@ -33,6 +33,11 @@ func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
 		c.refuse(w, r, apierrors.NewInternalError(errors.New("request reached the proxy without a target or a user")))
 		return
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			abort(target, p)
+		}
+	}()
 	// The API server says itself how its answer may be cached; ours would stand beside it.
 	w.Header().Del("Cache-Control")
 	c.Forwarder.Forward(w, r, proxy.Call{
@@ -44,4 +49,14 @@ func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
 		ClientIP: clientIP(r),
 		AuditID:  string(audit.GetAuditIDTruncated(ctx)),
 	})
+}
+
+// abort notes that the answer ended in the middle, which the reverse proxy says by panicking with
+// http.ErrAbortHandler. Audit would record that as a crash of ours, so withTarget, outside of it,
+// passes it on to the server.
+func abort(target *Target, panicked any) {
+	if panicked != http.ErrAbortHandler {
+		panic(panicked)
+	}
+	target.aborted = true
 }

@@ -28,6 +28,9 @@ type Target struct {
 	Lane proxy.Lane
 	// LongRunning requests have no deadline.
 	LongRunning bool
+
+	// aborted is set where the answer ended in the middle; see abort.
+	aborted bool
 }
 
 // The API server's own settings, so that both read a request alike.
