@@ -236,8 +236,7 @@ func TestImpersonationWithPermissionWorks(t *testing.T) {
 	token := sign(t, boss)
 	for _, p := range rawPorts(t) {
 		t.Run(p.name, func(t *testing.T) {
-			var got authenticationv1.UserInfo
-			got = whoami(t, p, clusterPath, bearer(token), "Impersonate-User: bob", "Impersonate-Group: builders",
+			got := whoami(t, p, clusterPath, bearer(token), "Impersonate-User: bob", "Impersonate-Group: builders",
 				"Impersonate-Uid: 7", "Impersonate-Extra-Scopes: few")
 			sameUser(t, authenticationv1.UserInfo{
 				Username: "bob", UID: "7", Groups: []string{"builders", "system:authenticated"},
