@@ -11,7 +11,7 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/term"
-	"k8s.io/component-base/version/verflag"
+	"k8s.io/component-base/version"
 )
 
 // NewCommand returns the agent's command. It runs until ctx is done.
@@ -22,6 +22,7 @@ func NewCommand(ctx context.Context) *cobra.Command {
 		Short: "Serve this cluster's API at a direct endpoint",
 		Long: `The agent serves the API of the cluster that it runs in to people who bring a direct
 endpoint token: authenticated, authorised, audited and forwarded as the person who asks.`,
+		Version:      version.Get().GitVersion,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
@@ -29,13 +30,11 @@ endpoint token: authenticated, authorised, audited and forwarded as the person w
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			verflag.PrintAndExitIfRequested()
 			return run(cmd.Context(), o)
 		},
 	}
 	cmd.SetContext(ctx)
 	flags := o.Flags()
-	verflag.AddFlags(flags.FlagSet("global"))
 	globalflag.AddGlobalFlags(flags.FlagSet("global"), cmd.Name(), logs.SkipLoggingConfigurationFlags())
 	for _, set := range flags.FlagSets {
 		cmd.Flags().AddFlagSet(set)

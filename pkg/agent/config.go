@@ -11,6 +11,7 @@ import (
 	genericserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 
 	generatedopenapi "loft.sh/agent/generated/openapi"
 	"loft.sh/agent/pkg/accesstoken"
@@ -21,8 +22,6 @@ import (
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
-
-	"k8s.io/utils/clock"
 )
 
 // hostGrace is how much longer than the API server the agent waits for an answer, so that the
@@ -37,7 +36,7 @@ type Config struct {
 	hostClient kubernetes.Interface
 	verifier   *accesstoken.Verifier
 	trust      *trust.Loader
-
+	// certificates are those that the listeners serve with.
 	certificates *certificates
 	// door is what both doors have in common.
 	door direct.Config

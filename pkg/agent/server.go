@@ -17,13 +17,12 @@ import (
 
 // Server is the agent, built and not yet running.
 type Server struct {
-	generic   *genericserver.GenericAPIServer
-	listeners direct.Listeners
-	outer     http.Handler
-	trust     *trust.Loader
-	status    *status
-
+	generic      *genericserver.GenericAPIServer
+	listeners    direct.Listeners
+	outer        http.Handler
+	trust        *trust.Loader
 	certificates *certificates
+	status       *status
 	// drain is how long the outer listeners still serve after shutdown began.
 	drain time.Duration
 }
@@ -35,9 +34,8 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("generic API server: %w", err)
 	}
 	s := &Server{
-		generic: generic, listeners: c.listeners, trust: c.trust,
-		certificates: c.certificates,
-		status:       newStatus(c.hostClient, c.trust, c.certificates), drain: c.generic.ShutdownDelayDuration,
+		generic: generic, listeners: c.listeners, trust: c.trust, certificates: c.certificates,
+		status: newStatus(c.hostClient, c.trust, c.certificates), drain: c.generic.ShutdownDelayDuration,
 	}
 	group := registry.NewAPIGroupInfo(s.status)
 	if err := generic.InstallAPIGroup(&group); err != nil {
@@ -46,13 +44,8 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.AddReadyzChecks(s.checks(c.hostClient)...); err != nil {
 		return nil, fmt.Errorf("readiness checks: %w", err)
 	}
-	for name, loop := range map[string]func(context.Context){
-		"serving-certificate": s.certificates.run,
-		"trust-bundle":        s.trust.Run, "host-status": s.status.run, "token-lifetimes": c.door.Lifetimes.Run,
-	} {
-		if err := s.addLoop(name, loop); err != nil {
-			return nil, err
-		}
+	if err := s.addLoops(c.door.Lifetimes); err != nil {
+		return nil, err
 	}
 	door1 := c.door
 	door1.Prefix = direct.ClusterPrefix
@@ -60,13 +53,20 @@ func (c CompletedConfig) New() (*Server, error) {
 	return s, nil
 }
 
-// addLoop runs loop from after the start until the server stops.
-func (s *Server) addLoop(name string, loop func(context.Context)) error {
-	if err := s.generic.AddPostStartHook(name, func(hook genericserver.PostStartHookContext) error {
-		go loop(hook.Context)
-		return nil
-	}); err != nil {
-		return fmt.Errorf("hook %q: %w", name, err)
+// addLoops runs what goes on in the background from after the start until the server stops.
+func (s *Server) addLoops(lifetimes *direct.Lifetimes) error {
+	for name, loop := range map[string]func(context.Context){
+		"trust-bundle":        s.trust.Run,
+		"serving-certificate": s.certificates.run,
+		"host-status":         s.status.run,
+		"token-lifetimes":     lifetimes.Run,
+	} {
+		if err := s.generic.AddPostStartHook(name, func(hook genericserver.PostStartHookContext) error {
+			go loop(hook.Context)
+			return nil
+		}); err != nil {
+			return fmt.Errorf("hook %q: %w", name, err)
+		}
 	}
 	return nil
 }
