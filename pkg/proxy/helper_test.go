@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
@@ -230,7 +231,9 @@ func (c *rawClient) closedByServer(t *testing.T) {
 // get asks the door for path and returns the answer, whose body the caller reads.
 func get(t *testing.T, door *httptest.Server, path string) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, door.URL+path, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, door.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
