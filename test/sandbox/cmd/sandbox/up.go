@@ -123,6 +123,8 @@ func down(ctx context.Context, dir string) error {
 	free := func(context.Context) (bool, error) {
 		return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil, nil
 	}
+	// A sandbox that was killed leaves its environment behind; nothing must go by it.
+	defer func() { _ = os.Remove(filepath.Join(dir, sandbox.EnvFile)) }()
 	if gone, _ := free(ctx); gone {
 		return nil
 	}
