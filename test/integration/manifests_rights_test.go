@@ -56,15 +56,8 @@ func testRules(t *testing.T, agent, anyone *rest.Config) {
 		"impersonate authentication.k8s.io/*",
 	}
 	inLoft := []string{
-		"create /events",
-		"create coordination.k8s.io/leases",
-		"create events.k8s.io/events",
 		"get /configmaps loft-agent-trust",
-		"get coordination.k8s.io/leases loft-agent",
 		"list /configmaps loft-agent-trust",
-		"patch /events",
-		"patch events.k8s.io/events",
-		"update coordination.k8s.io/leases loft-agent",
 		"watch /configmaps loft-agent-trust",
 	}
 	inKubeSystem := []string{
@@ -139,9 +132,9 @@ var accessTests = []struct {
 	{"get", "", "configmaps", "loft", "loft-agent-trust", true},
 	{"watch", "", "configmaps", "loft", "loft-agent-trust", true},
 	{"get", "", "configmaps", "kube-system", "extension-apiserver-authentication", true},
-	{"create", "coordination.k8s.io", "leases", "loft", "", true},
-	{"update", "coordination.k8s.io", "leases", "loft", "loft-agent", true},
-	{"create", "events.k8s.io", "events", "loft", "", true},
+	{"create", "coordination.k8s.io", "leases", "loft", "", false},
+	{"update", "coordination.k8s.io", "leases", "loft", "loft-agent", false},
+	{"create", "events.k8s.io", "events", "loft", "", false},
 
 	{"impersonate:user-info", "authentication.k8s.io", "users", "", "loft:user:alice", false},
 	{"impersonate-on:user-info:list", "", "secrets", "", "", false},
