@@ -55,7 +55,7 @@ func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
 // http.ErrAbortHandler. Audit would record that as a crash of ours, so withTarget, outside of it,
 // passes it on to the server.
 func abort(target *Target, panicked any) {
-	if panicked != http.ErrAbortHandler {
+	if err, ok := panicked.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 		panic(panicked)
 	}
 	target.aborted = true
