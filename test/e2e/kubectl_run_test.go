@@ -31,11 +31,25 @@ import (
 // kubectlPerson is whom kubectl authenticates as.
 const kubectlPerson = "admin-e2e"
 
-// kubectlPorts are the two outer listeners as kubectl reaches them.
-var kubectlPorts = []struct {
+// kubectlPort is a way for kubectl to the cluster.
+type kubectlPort struct {
 	name   string
 	config func(*testing.T) *rest.Config
-}{
+}
+
+// aggregatedDoor is door 2, through the API server's aggregator; the same person comes with a
+// client certificate of the cluster.
+var aggregatedDoor = kubectlPort{"aggregated", func(t *testing.T) *rest.Config {
+	config, err := shared.Cluster().UserConfig(accesstoken.PersonName(kubectlPerson))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Host += "/apis/cluster.loft.sh/v1/kubernetes/cluster/proxy"
+	return config
+}}
+
+// kubectlPorts are the two outer listeners as kubectl reaches them.
+var kubectlPorts = []kubectlPort{
 	{"HTTPS port", func(t *testing.T) *rest.Config {
 		return shared.ClientConfig(sign(t, person(kubectlPerson)))
 	}},

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,7 +55,7 @@ type streamUser struct {
 
 func TestKubectlStreams(t *testing.T) {
 	silence := wantedSilence(t)
-	for _, port := range kubectlPorts {
+	for _, port := range append(slices.Clone(kubectlPorts), aggregatedDoor) {
 		for _, protocol := range streamProtocols {
 			t.Run(port.name+"/"+protocol.name, func(t *testing.T) {
 				t.Parallel()
