@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,7 +83,11 @@ func (s *Sandbox) applyManifests(ctx context.Context) error {
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(typed.Discovery()))
 	for _, object := range objects {
-		if !s.adapt(object) {
+		wanted, err := s.adapt(object)
+		if err != nil {
+			return fmt.Errorf("adapt %s %q: %w", object.GetKind(), object.GetName(), err)
+		}
+		if !wanted {
 			continue
 		}
 		if err := apply(ctx, client, mapper, object); err != nil {
@@ -93,23 +98,24 @@ func (s *Sandbox) applyManifests(ctx context.Context) error {
 }
 
 // adapt changes an object for the sandbox, or says that it has no place in one.
-func (s *Sandbox) adapt(object *unstructured.Unstructured) bool {
+func (s *Sandbox) adapt(object *unstructured.Unstructured) (wanted bool, err error) {
 	switch object.GetKind() {
 	case "Deployment", "PodDisruptionBudget", "NetworkPolicy":
-		return false
+		return false, nil
 	case "Service":
 		if object.GetName() != innerService {
-			return false
+			return false, nil
 		}
 		object.Object["spec"] = map[string]any{
 			"type": string(corev1.ServiceTypeExternalName), "externalName": "localhost",
 			"ports": []any{map[string]any{"name": "https", "port": int64(s.ports.inner)}},
 		}
 	case "APIService":
-		_ = unstructured.SetNestedField(object.Object, int64(s.ports.inner), "spec", "service", "port")
-		_ = unstructured.SetNestedField(object.Object, base64PEM(s.pki.ca.CertPEM()), "spec", "caBundle")
+		err = errors.Join(
+			unstructured.SetNestedField(object.Object, int64(s.ports.inner), "spec", "service", "port"),
+			unstructured.SetNestedField(object.Object, base64PEM(s.pki.ca.CertPEM()), "spec", "caBundle"))
 	}
-	return true
+	return true, err
 }
 
 func apply(ctx context.Context, client dynamic.Interface, mapper meta.RESTMapper, object *unstructured.Unstructured) error {

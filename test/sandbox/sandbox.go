@@ -161,7 +161,7 @@ func (s *Sandbox) adminClient() (kubernetes.Interface, error) {
 	return client, nil
 }
 
-// Bundle is the trust bundle that the agent starts with.
+// bundle is the trust bundle that the agent starts with.
 func (k Keys) bundle(clusterUID string) *accesstoken.Bundle {
 	b := &accesstoken.Bundle{Issuer: k.signer.Issuer(), ClusterUID: clusterUID, AllowAllClusters: true}
 	b.JWKS.Keys = append(b.JWKS.Keys, k.signer.PublicJWK())

@@ -86,6 +86,27 @@ func TestFileIsReloadedAndABrokenOneIsNot(t *testing.T) {
 	}
 }
 
+func TestBundleInForceComingAgainWakesNobody(t *testing.T) {
+	good := encoded(t, "here")
+	verifier := accesstoken.NewVerifier(clock.RealClock{})
+	loader := &Loader{verifier: verifier}
+	loader.accept(good)
+	changed := verifier.Changed()
+	loader.accept([]byte("{"))
+	if loader.Problem() == "" {
+		t.Fatal("a broken bundle is no problem")
+	}
+	loader.accept(good)
+	select {
+	case <-changed:
+		t.Error("the same bundle was put in force again")
+	default:
+	}
+	if problem := loader.Problem(); problem != "" {
+		t.Errorf("problem %q, though the newest bundle is in force", problem)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bundle.json")
 	replace(t, bad, []byte(`{"issuer":"x"}`))
