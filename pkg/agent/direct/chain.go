@@ -12,6 +12,7 @@ import (
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
 	"loft.sh/agent/pkg/agent/authn"
+	"loft.sh/agent/pkg/agent/observe"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
 )
@@ -42,7 +43,8 @@ type Config struct {
 	// InFlight counts requests that shutdown, and the audit sink, must wait for.
 	InFlight genericfilters.RequestWaitGroup
 
-	refuse statuserr.Writer
+	refuse   statuserr.Writer
+	requests *observe.Requests
 }
 
 // filter is one link of the chain.
@@ -51,6 +53,7 @@ type filter func(http.Handler) http.Handler
 // New returns the door's handler.
 func New(c Config) http.Handler {
 	c.refuse = statuserr.NewWriter(c.Serializer)
+	c.requests = observe.NewRequests(door(c.Prefix))
 	var handler http.Handler = http.HandlerFunc(c.forward)
 	filters := c.chain()
 	for i := len(filters) - 1; i >= 0; i-- {
@@ -73,6 +76,8 @@ func (c *Config) chain() []filter {
 		genericapifilters.WithRequestReceivedTimestamp,
 		// From here on the request is the inner one.
 		c.withTarget,
+		// Around everything that answers, so that refusals count.
+		c.withMetrics,
 		// Before anything that could wait.
 		c.withDeadline,
 		func(h http.Handler) http.Handler { return genericfilters.WithWaitGroup(h, longRunning, c.InFlight) },

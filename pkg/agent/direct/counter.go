@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
+
+	"loft.sh/agent/pkg/agent/observe"
 )
 
 var activity = metrics.NewCounterVec(&metrics.CounterOpts{
@@ -17,20 +19,26 @@ var activity = metrics.NewCounterVec(&metrics.CounterOpts{
 func init() { legacyregistry.MustRegister(activity) }
 
 // Counter is a Recorder that counts.
-type Counter struct{}
-
-// NewCounter returns a Counter.
-func NewCounter() *Counter { return &Counter{} }
-
-// Record implements Recorder.
-func (*Counter) Record(r *http.Request) {
-	target := TargetFrom(r.Context())
-	activity.WithLabelValues(door(target.Prefix), target.Info.Verb).Inc()
+type Counter struct {
+	// counters are by door and verb.
+	counters [][]metrics.CounterMetric
 }
 
-func door(prefix string) string {
-	if prefix == ProxyPrefix {
-		return "aggregated"
+// NewCounter returns a Counter.
+func NewCounter() *Counter {
+	c := &Counter{}
+	for _, door := range observe.Doors() {
+		var row []metrics.CounterMetric
+		for _, verb := range observe.Verbs() {
+			row = append(row, activity.WithLabelValues(door.String(), verb.String()))
+		}
+		c.counters = append(c.counters, row)
 	}
-	return "direct"
+	return c
+}
+
+// Record implements Recorder.
+func (c *Counter) Record(r *http.Request) {
+	target := TargetFrom(r.Context())
+	c.counters[door(target.Prefix)][observe.VerbOf(target.Info.Verb)].Inc()
 }

@@ -42,6 +42,7 @@ func (c *Config) withAuthentication(next http.Handler) http.Handler {
 			return
 		}
 		r.Header.Del("Authorization")
+		TargetFrom(r.Context()).user = caller.User.GetName()
 		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), caller)))
 	})
 }

@@ -13,6 +13,7 @@ func (c *Config) withTarget(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		target, err := parseTarget(r, c.Prefix)
 		if err != nil {
+			c.requests.Unread(err)
 			c.refuse(w, r, err)
 			return
 		}

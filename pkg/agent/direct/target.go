@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
+	"loft.sh/agent/pkg/agent/observe"
 	"loft.sh/agent/pkg/proxy"
 )
 
@@ -31,6 +32,10 @@ type Target struct {
 
 	// aborted is set where the answer ended in the middle; see abort.
 	aborted bool
+	// user is the name of who authenticated, for the log.
+	user string
+	// answer is what withMetrics observes.
+	answer *observe.Answer
 }
 
 // The API server's own settings, so that both read a request alike.
