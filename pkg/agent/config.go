@@ -18,6 +18,7 @@ import (
 	"loft.sh/agent/pkg/agent/audit"
 	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/agent/direct"
+	"loft.sh/agent/pkg/agent/listen"
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/proxy"
@@ -30,16 +31,21 @@ const hostGrace = 5 * time.Second
 
 // Config is the agent's configuration, ready to be completed.
 type Config struct {
-	generic    *genericserver.Config
-	listeners  direct.Listeners
-	hostConfig *rest.Config
-	hostClient kubernetes.Interface
-	verifier   *accesstoken.Verifier
-	trust      *trust.Loader
+	generic   *genericserver.Config
+	listeners direct.Listeners
+	// inner is the generic server's listener, within a limit; nil where its port is 0.
+	inner          *listen.Listener
+	maxConnections int
+	hostConfig     *rest.Config
+	hostClient     kubernetes.Interface
+	verifier       *accesstoken.Verifier
+	trust          *trust.Loader
 	// certificates are those that the listeners serve with.
 	certificates *certificates
 	// door is what both doors have in common.
 	door direct.Config
+	// shutdown is what the listeners are told when the agent ends.
+	shutdown *shutdown
 }
 
 // CompletedConfig can build a server.
@@ -91,6 +97,13 @@ func (c *Config) applyGeneric(o *Options) error {
 	if err := o.SecureServing.ApplyTo(&g.SecureServing, &g.LoopbackClientConfig); err != nil {
 		return fmt.Errorf("inner HTTPS listener: %w", err)
 	}
+	// Clients of the inner listener are the aggregator and the cluster's own; the generic server
+	// ends those that say nothing.
+	c.maxConnections = o.Listen.MaxConnections
+	if g.SecureServing != nil {
+		c.inner = listen.NewListener(g.SecureServing.Listener, c.maxConnections, 0)
+		g.SecureServing.Listener = c.inner
+	}
 	if err := o.Authentication.ApplyTo(&g.Authentication, g.SecureServing, g.OpenAPIConfig); err != nil {
 		return fmt.Errorf("authentication with the host cluster: %w", err)
 	}
@@ -100,6 +113,7 @@ func (c *Config) applyGeneric(o *Options) error {
 	if err := audit.ApplyTo(o.Audit, g); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
+	c.shutdown = newShutdown(g)
 	c.certificates = newCertificates(o.SecureServing.SecureServingOptions, o.Direct.Serving)
 	var err error
 	if c.listeners, err = o.Direct.Listen(); err != nil {
@@ -132,6 +146,7 @@ func (c *Config) applyDoors(o *Options) error {
 		MaxInFlight:         g.MaxRequestsInFlight,
 		MaxMutatingInFlight: g.MaxMutatingRequestsInFlight,
 		InFlight:            g.NonLongRunningRequestWaitGroup,
+		Draining:            c.shutdown.streams,
 	}
 	reviewer := authn.NewReviewer(c.hostClient.AuthenticationV1().TokenReviews(), o.Authentication.CacheTTL)
 	g.BuildHandlerChainFunc = c.innerChain(&authn.Authenticator{
@@ -156,7 +171,7 @@ func (c *Config) innerChain(a *authn.Authenticator) func(http.Handler, *generics
 		api := genericserver.DefaultBuildHandlerChain(apiHandler, g)
 		door2 := c.door
 		door2.Prefix, door2.Aggregated, door2.Authenticator = direct.ProxyPrefix, true, a
-		return innerRoutes(direct.New(door2), api)
+		return c.shutdown.drain.Handler(innerRoutes(direct.New(door2), api))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"loft.sh/agent/pkg/agent/direct"
+	"loft.sh/agent/pkg/agent/listen"
 	"loft.sh/agent/pkg/agent/trust"
 )
 
@@ -30,6 +31,7 @@ type Options struct {
 	Authorization  *genericoptions.DelegatingAuthorizationOptions
 	Audit          *genericoptions.AuditOptions
 	Direct         *direct.Options
+	Listen         *listen.Options
 	Trust          *trust.Options
 	Logs           *logs.Options
 }
@@ -46,6 +48,7 @@ func NewOptions() *Options {
 		Authorization:  genericoptions.NewDelegatingAuthorizationOptions(),
 		Audit:          genericoptions.NewAuditOptions(),
 		Direct:         direct.NewOptions(),
+		Listen:         listen.NewOptions(),
 		Trust:          trust.NewOptions(),
 		Logs:           logs.NewOptions(),
 	}
@@ -71,6 +74,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Authentication.AddFlags(sets.FlagSet("authentication"))
 	o.Authorization.AddFlags(sets.FlagSet("authorization"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
+	o.Listen.AddFlags(sets.FlagSet("server"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("server"))
 	addLogFlags(o.Logs, sets.FlagSet("logs"))
 	return sets
@@ -103,6 +107,7 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Authorization.Validate()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Direct.Validate()...)
+	errs = append(errs, o.Listen.Validate()...)
 	errs = append(errs, o.Trust.Validate()...)
 	if _, err := o.hostConfig(); err != nil {
 		errs = append(errs, err)

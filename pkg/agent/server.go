@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	genericserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/klog/v2"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
 	"loft.sh/agent/pkg/agent/direct"
+	"loft.sh/agent/pkg/agent/listen"
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
 )
@@ -18,13 +18,13 @@ import (
 // Server is the agent, built and not yet running.
 type Server struct {
 	generic      *genericserver.GenericAPIServer
-	listeners    direct.Listeners
-	outer        http.Handler
 	trust        *trust.Loader
 	certificates *certificates
 	status       *status
-	// drain is how long the outer listeners still serve after shutdown began.
-	drain time.Duration
+	shutdown     *shutdown
+	// inner is the generic server's listener, outer are the servers of the others.
+	inner *listen.Listener
+	outer []*listen.Server
 }
 
 // New builds the server.
@@ -34,8 +34,8 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("generic API server: %w", err)
 	}
 	s := &Server{
-		generic: generic, listeners: c.listeners, trust: c.trust, certificates: c.certificates,
-		status: newStatus(c.hostClient, c.trust, c.certificates), drain: c.generic.ShutdownDelayDuration,
+		generic: generic, trust: c.trust, certificates: c.certificates, shutdown: c.shutdown, inner: c.inner,
+		status: newStatus(c.hostClient, c.trust, c.certificates),
 	}
 	group := registry.NewAPIGroupInfo(s.status)
 	if err := generic.InstallAPIGroup(&group); err != nil {
@@ -49,7 +49,11 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	door1 := c.door
 	door1.Prefix = direct.ClusterPrefix
-	s.outer = outerRoutes(generic.Handler.Director, direct.New(door1), c.door.Serializer)
+	s.outer = c.outerServers(outerRoutes(generic.Handler.Director, direct.New(door1), c.door.Serializer))
+	closeOuter := func() error { s.shutdown.run(s.outer); return nil }
+	if err := generic.AddPreShutdownHook("outer-listeners", closeOuter); err != nil {
+		return nil, fmt.Errorf("hook %q: %w", "outer-listeners", err)
+	}
 	return s, nil
 }
 
@@ -71,22 +75,48 @@ func (s *Server) addLoops(lifetimes *direct.Lifetimes) error {
 	return nil
 }
 
-// Run serves until ctx is done and everything in flight has ended.
-func (s *Server) Run(ctx context.Context) error {
-	prepared := s.generic.PrepareRun()
-	stopOuter := make(chan struct{})
-	stopped, err := s.serveOuter(stopOuter)
-	if err != nil {
-		close(stopOuter)
-		return err
+// outerServers serves handler on the outer listeners.
+func (c CompletedConfig) outerServers(handler http.Handler) []*listen.Server {
+	if c.generic.GoawayChance > 0 {
+		handler = genericfilters.WithProbabilisticGoaway(handler, c.generic.GoawayChance)
 	}
-	context.AfterFunc(ctx, func() {
-		// Load balancers need this long to see that /readyz says no.
-		time.AfterFunc(s.drain, func() { close(stopOuter) })
-	})
-	err = prepared.RunWithContext(ctx)
-	for _, done := range stopped {
-		<-done
+	handler = c.shutdown.drain.Handler(handler)
+	var servers []*listen.Server
+	if secure := c.listeners.Secure; secure != nil {
+		servers = append(servers, &listen.Server{
+			Name: "direct HTTPS", Handler: handler, Secure: secure, Timeout: c.door.Timeout,
+			Listener: listen.NewListenerFor(secure.Listener, c.maxConnections),
+		})
+	}
+	if insecure := c.listeners.Insecure; insecure != nil {
+		servers = append(servers, &listen.Server{
+			Name: "direct HTTP", Handler: handler, Timeout: c.door.Timeout,
+			Listener: listen.NewListenerFor(insecure, c.maxConnections),
+		})
+	}
+	return servers
+}
+
+// Run serves until ctx is done and everything in flight has ended, or the bound of the shutdown
+// has passed. It ends early where a listener fails.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// Certificates are read again until the very end.
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	prepared := s.generic.PrepareRun()
+	defer s.closeConnections()
+	for _, server := range s.outer {
+		if err := server.Start(serving, stop); err != nil {
+			return err
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- prepared.RunWithContext(ctx) }()
+	err := s.shutdown.await(ctx, ended, s.closeConnections)
+	if failure := context.Cause(ctx); failure != nil && !errors.Is(failure, context.Canceled) {
+		err = errors.Join(failure, err)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("serve: %w", err)
@@ -94,29 +124,12 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// serveOuter starts the outer listeners and returns what closes when each has shut down.
-func (s *Server) serveOuter(stop <-chan struct{}) ([]<-chan struct{}, error) {
-	var stopped []<-chan struct{}
-	timeout := s.generic.ShutdownTimeout
-	if s.listeners.Secure != nil {
-		done, _, err := s.listeners.Secure.Serve(s.outer, timeout, stop)
-		if err != nil {
-			return stopped, fmt.Errorf("direct HTTPS listener: %w", err)
-		}
-		stopped = append(stopped, done)
+// closeConnections closes every connection of every listener.
+func (s *Server) closeConnections() {
+	if s.inner != nil {
+		s.inner.CloseConnections()
 	}
-	if s.listeners.Insecure != nil {
-		// The limits are those of the generic server's HTTPS listeners.
-		server := &http.Server{
-			Handler: s.outer, MaxHeaderBytes: 1 << 20,
-			IdleTimeout: 90 * time.Second, ReadHeaderTimeout: 32 * time.Second,
-		}
-		done, _, err := genericserver.RunServer(server, s.listeners.Insecure, timeout, stop)
-		if err != nil {
-			return stopped, fmt.Errorf("direct HTTP listener: %w", err)
-		}
-		klog.InfoS("Serving plain HTTP to an ingress", "address", s.listeners.Insecure.Addr())
-		stopped = append(stopped, done)
+	for _, server := range s.outer {
+		server.Close()
 	}
-	return stopped, nil
 }

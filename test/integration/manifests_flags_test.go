@@ -5,6 +5,11 @@ import (
 	"os"
 	"regexp"
 	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
 
 	"loft.sh/agent/artifacts"
 	"loft.sh/agent/pkg/agent"
@@ -49,5 +54,33 @@ func TestManifestCommentsNameFlags(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("no file names a flag")
+	}
+}
+
+// TestManifestGraceIsEnough compares what the kubelet waits with what the agent may take.
+func TestManifestGraceIsEnough(t *testing.T) {
+	args, err := artifacts.AgentArgs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := agent.NewOptions()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, set := range options.Flags().FlagSets {
+		flags.AddFlagSet(set)
+	}
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile("../../artifacts/agent/deployment.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deployment appsv1.Deployment
+	if err := yaml.Unmarshal(manifest, &deployment); err != nil {
+		t.Fatal(err)
+	}
+	pod := deployment.Spec.Template.Spec
+	if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; grace <= options.ShutdownBound() {
+		t.Errorf("the pod is killed after %s, the agent may take %s", grace, options.ShutdownBound())
 	}
 }

@@ -42,6 +42,9 @@ type Config struct {
 	MaxInFlight, MaxMutatingInFlight int
 	// InFlight counts requests that shutdown, and the audit sink, must wait for.
 	InFlight genericfilters.RequestWaitGroup
+	// Draining is closed when the agent wants its open streams to end, so that their clients open
+	// them elsewhere. Nil: it never does.
+	Draining <-chan struct{}
 
 	refuse   statuserr.Writer
 	requests *observe.Requests

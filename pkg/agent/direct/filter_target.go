@@ -3,6 +3,7 @@ package direct
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"k8s.io/apiserver/pkg/endpoints/request"
 )
@@ -28,10 +29,18 @@ func (c *Config) withTarget(next http.Handler) http.Handler {
 }
 
 // withDeadline bounds what is not long-running. The API server bounds it too and answers
-// better, so ours is for an API server that says nothing.
+// better, so ours is for an API server that says nothing. What is long-running loses the deadlines
+// that the outer listeners put on every request.
 func (c *Config) withDeadline(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if target := TargetFrom(r.Context()); !target.LongRunning && c.Timeout > 0 {
+		target := TargetFrom(r.Context())
+		if target.LongRunning && !c.Aggregated {
+			control := http.NewResponseController(w)
+			// Errors mean that there is no deadline to take off.
+			_ = control.SetReadDeadline(time.Time{})
+			_ = control.SetWriteDeadline(time.Time{})
+		}
+		if !target.LongRunning && c.Timeout > 0 {
 			ctx, cancel := context.WithTimeout(r.Context(), c.Timeout)
 			defer cancel()
 			r = r.WithContext(ctx)
