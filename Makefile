@@ -43,6 +43,11 @@ sandbox: bin/sandbox ## Run a connected cluster and its agent until Ctrl-C (SAND
 sandbox-down: bin/sandbox ## End the sandbox
 	@bin/sandbox down --dir $(SANDBOX_DIR)
 
+.PHONY: chaos
+chaos: bin/sandbox ## Break things around the agent under load (CHAOS_ARGS="--short --rows=killed --json")
+	@bin/sandbox programs
+	@go run ./test/chaos/cmd/chaos $(CHAOS_ARGS)
+
 .PHONY: bin/sandbox
 bin/sandbox:
 	@go build -o bin/sandbox ./test/sandbox/cmd/sandbox

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -35,16 +36,17 @@ func (s *Sandbox) startAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.agentCredential(ctx); err != nil {
+	if err := s.agentCredential(ctx, s.path("agent"), s.cluster.URL()); err != nil {
 		return err
 	}
+	args := append(s.agentArgs(s.path("agent"), s.ports), s.opts.AgentArgs...)
 	s.agent, err = controlplane.StartProcess(controlplane.ProcessConfig{
-		Name: "loft-agent", Path: binary, Args: s.agentArgs(), LogFile: s.path("agent", "agent.log"),
+		Name: "loft-agent", Path: binary, Args: args, LogFile: s.path("agent", "agent.log"),
 	})
 	if err != nil {
 		return err
 	}
-	return s.awaitReady(ctx)
+	return s.awaitReady(ctx, s.agent, s.EndpointURL())
 }
 
 // BuildAgent builds cmd/loft-agent into dir and returns the path of the program.
@@ -62,52 +64,54 @@ func BuildAgent(ctx context.Context, dir string) (string, error) {
 	return path, nil
 }
 
-// agentCredential writes a kubeconfig that names a token file, as a pod's service account does.
-func (s *Sandbox) agentCredential(ctx context.Context) error {
-	if err := os.MkdirAll(s.path("agent"), 0o700); err != nil {
+// agentCredential writes a kubeconfig that names a token file, as a pod's service account does,
+// and reaches the API server at host.
+func (s *Sandbox) agentCredential(ctx context.Context, dir, host string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("agent's directory: %w", err)
 	}
 	token, err := s.cluster.ServiceAccountToken(ctx, agentNamespace, agentAccount, agentTokenTTL)
 	if err != nil {
 		return err
 	}
-	tokenFile := s.path("agent", "token")
+	tokenFile := filepath.Join(dir, "token")
 	if err := os.WriteFile(tokenFile, []byte(token), 0o600); err != nil {
 		return fmt.Errorf("agent's token: %w", err)
 	}
 	config := s.cluster.TokenConfig("")
-	config.BearerTokenFile = tokenFile
-	return controlplane.WriteKubeconfig(s.path("agent", "kubeconfig"), "host", config)
+	config.BearerTokenFile, config.Host = tokenFile, host
+	return controlplane.WriteKubeconfig(filepath.Join(dir, "kubeconfig"), "host", config)
 }
 
-func (s *Sandbox) agentArgs() []string {
+// agentArgs are the flags of an agent whose files lie in dir.
+func (s *Sandbox) agentArgs(dir string, p ports) []string {
 	certificate, key := s.path("pki", "agent.crt"), s.path("pki", "agent.key")
-	return append([]string{
-		"--kubeconfig=" + s.path("agent", "kubeconfig"),
+	return []string{
+		"--kubeconfig=" + filepath.Join(dir, "kubeconfig"),
 		"--bind-address=127.0.0.1",
-		"--secure-port=" + strconv.Itoa(s.ports.inner),
+		"--secure-port=" + strconv.Itoa(p.inner),
 		"--tls-cert-file=" + certificate,
 		"--tls-private-key-file=" + key,
 		"--direct-bind-address=127.0.0.1",
-		"--direct-secure-port=" + strconv.Itoa(s.ports.https),
+		"--direct-secure-port=" + strconv.Itoa(p.https),
 		"--direct-insecure-bind-address=127.0.0.1",
-		"--direct-insecure-port=" + strconv.Itoa(s.ports.http),
+		"--direct-insecure-port=" + strconv.Itoa(p.http),
 		"--trust-bundle-configmap=" + agentNamespace + "/" + trustConfigMap,
-		"--audit-log-path=" + s.AgentAuditLog(),
+		"--audit-log-path=" + filepath.Join(dir, "audit.log"),
 		"--audit-log-mode=blocking",
-	}, s.opts.AgentArgs...)
+	}
 }
 
 // awaitReady waits for the outer /readyz, and gives up when the agent has ended.
-func (s *Sandbox) awaitReady(ctx context.Context) error {
+func (s *Sandbox) awaitReady(ctx context.Context, agent *controlplane.Process, endpoint string) error {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.pki.ca.Pool()}}}
 	defer client.CloseIdleConnections()
 	var last string
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
-		if !s.agent.Running() {
-			return false, fmt.Errorf("the agent ended: %w\n%s", s.agent.Err(), s.agent.Tail(20))
+		if !agent.Running() {
+			return false, fmt.Errorf("the agent ended: %w\n%s", agent.Err(), agent.Tail(20))
 		}
-		ready, answer := get(ctx, client, s.EndpointURL()+"/readyz?verbose")
+		ready, answer := get(ctx, client, endpoint+"/readyz?verbose")
 		last = answer
 		return ready, nil
 	})

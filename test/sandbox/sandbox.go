@@ -39,6 +39,8 @@ type Sandbox struct {
 	ports   ports
 	pki     pki
 	keys    Keys
+	// replicas are agents that were started beside the first one.
+	replicas []*Replica
 }
 
 // ports of the agent.
@@ -86,6 +88,9 @@ func Start(ctx context.Context, opts Options) (_ *Sandbox, err error) {
 // Stop ends every process.
 func (s *Sandbox) Stop() error {
 	var errs []error
+	for _, r := range s.replicas {
+		errs = append(errs, r.Stop(stopGrace))
+	}
 	if s.agent != nil {
 		errs = append(errs, s.agent.Stop(stopGrace))
 	}

@@ -91,7 +91,7 @@ func writePID(f *os.File) error {
 
 // empty removes what an earlier sandbox left, known by its names, so that a wrong --dir loses nothing.
 func empty(dir string) error {
-	for _, name := range []string{"cluster", "nodes", "agent", "pki", "bin", "demo", "signing.key", "cluster-uid", sandbox.EnvFile} {
+	for _, name := range []string{"cluster", "nodes", "agent", "replicas", "pki", "bin", "demo", "signing.key", "cluster-uid", sandbox.EnvFile} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("sandbox directory: %w", err)
 		}

@@ -1,0 +1,73 @@
+package chaos
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"loft.sh/agent/test/sandbox"
+)
+
+// Readyz is the agent's readiness, check by check, and whether it is ready.
+func (e *Env) Readyz(ctx context.Context, agent *sandbox.Replica) (ready bool, body string) {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: e.EndpointTLS(), DisableKeepAlives: true,
+	}}
+	body, err := fetch(ctx, client, agent.EndpointURL()+"/readyz?verbose")
+	if err != nil {
+		return false, err.Error()
+	}
+	return true, body
+}
+
+// EndpointTLS trusts the endpoints of this cluster's agents.
+func (e *Env) EndpointTLS() *tls.Config {
+	return &tls.Config{RootCAs: e.Sandbox().EndpointAuthority().Pool()}
+}
+
+// Await waits until a condition is met, and says how long that took.
+func Await(ctx context.Context, what string, bound time.Duration, met func(context.Context) bool) (time.Duration, error) {
+	began := time.Now()
+	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, bound, true,
+		func(ctx context.Context) (bool, error) { return met(ctx), nil })
+	if err != nil {
+		return time.Since(began), fmt.Errorf("wait for %s: %w", what, err)
+	}
+	return time.Since(began), nil
+}
+
+// Sleep waits, or returns early when ctx is done.
+func Sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// fetch returns the body of an answer, which is an error unless it is 200.
+func fetch(ctx context.Context, client *http.Client, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return "", fmt.Errorf("GET %s: %w", url, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("GET %s: %s\n%s", url, res.Status, body)
+	}
+	return string(body), nil
+}
