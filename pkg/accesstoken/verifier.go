@@ -81,30 +81,35 @@ func (v *Verifier) Changed() <-chan struct{} { return v.current.Load().changed }
 
 // Verify judges a token as the package comment says. An error is ErrForeign, ErrNoBundle or an *Error.
 func (v *Verifier) Verify(token string) (*Identity, error) {
+	id, _, err := v.Lookup(token)
+	return id, err
+}
+
+// Lookup is Verify, and says whether the answer was known already.
+func (v *Verifier) Lookup(token string) (id *Identity, cached bool, err error) {
 	if len(token) > MaxTokenBytes {
-		return nil, refuse(ReasonTooLarge, "longer than 16 KiB")
+		return nil, false, refuse(ReasonTooLarge, "longer than 16 KiB")
 	}
 	s := v.current.Load()
 	if s.bundle == nil {
 		if looksLikeJWT(token) {
-			return nil, ErrNoBundle
+			return nil, false, ErrNoBundle
 		}
-		return nil, ErrForeign
+		return nil, false, ErrForeign
 	}
 	d := v.digester.of(token)
 	if id := s.cache.get(d); id != nil {
 		if err := id.checkTime(v.clock.Now()); err != nil {
 			s.cache.remove(d)
-			return nil, err
+			return nil, true, err
 		}
-		return id, nil
+		return id, true, nil
 	}
-	id, err := s.verify(token, v.clock.Now())
-	if err != nil {
-		return nil, err
+	if id, err = s.verify(token, v.clock.Now()); err != nil {
+		return nil, false, err
 	}
 	s.cache.put(d, id)
-	return id, nil
+	return id, false, nil
 }
 
 // Valid judges an identity that Verify returned earlier once more, with the current bundle and time: is its

@@ -25,23 +25,51 @@ var certificateRejections = metrics.NewCounter(&metrics.CounterOpts{
 	StabilityLevel: metrics.ALPHA,
 })
 
-func init() { legacyregistry.MustRegister(certificateRejections) }
+var certificateExpiry = metrics.NewGaugeVec(&metrics.GaugeOpts{
+	Namespace:      "loft_agent",
+	Name:           "serving_certificate_expiration_timestamp_seconds",
+	Help:           "When the serving certificate in use expires, in Unix seconds, by listener: inner or direct.",
+	StabilityLevel: metrics.ALPHA,
+}, []string{"listener"})
+
+func init() { legacyregistry.MustRegister(certificateRejections, certificateExpiry) }
 
 // certificates knows whether the serving certificates on disk are the ones in use. The generic
 // server reloads them and keeps the old one where a new one is broken, but tells nobody.
 type certificates struct {
-	files   []genericoptions.CertKey
+	files   []certificateFile
 	problem atomic.Pointer[string]
 }
 
-func newCertificates(options ...*genericoptions.SecureServingOptions) *certificates {
+// certificateFile is what one listener serves with.
+type certificateFile struct {
+	genericoptions.CertKey
+
+	expiry metrics.GaugeMetric
+}
+
+func newCertificates(inner, direct *genericoptions.SecureServingOptions) *certificates {
 	c := &certificates{}
-	for _, o := range options {
-		if pair := o.ServerCert.CertKey; pair.CertFile != "" {
-			c.files = append(c.files, pair)
-		}
+	c.add("inner", inner)
+	if direct.BindPort != 0 {
+		c.add("direct", direct)
 	}
 	return c
+}
+
+func (c *certificates) add(listener string, o *genericoptions.SecureServingOptions) {
+	file := certificateFile{CertKey: o.ServerCert.CertKey, expiry: certificateExpiry.WithLabelValues(listener)}
+	if file.CertFile != "" {
+		c.files = append(c.files, file)
+	} else if generated := o.ServerCert.GeneratedCert; generated != nil {
+		if pair, err := tls.X509KeyPair(generated.CurrentCertKeyContent()); err == nil {
+			file.setExpiry(&pair)
+		}
+	}
+}
+
+func (f *certificateFile) setExpiry(pair *tls.Certificate) {
+	f.expiry.Set(float64(pair.Leaf.NotAfter.Unix()))
 }
 
 // run looks at the files until ctx is done.
@@ -51,10 +79,14 @@ func (c *certificates) run(ctx context.Context) {
 
 func (c *certificates) look() {
 	var errs []error
-	for _, pair := range c.files {
-		if _, err := tls.LoadX509KeyPair(pair.CertFile, pair.KeyFile); err != nil {
-			errs = append(errs, fmt.Errorf("serving certificate %q: %w", pair.CertFile, err))
+	for i := range c.files {
+		file := &c.files[i]
+		pair, err := tls.LoadX509KeyPair(file.CertFile, file.KeyFile)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("serving certificate %q: %w", file.CertFile, err))
+			continue
 		}
+		file.setExpiry(&pair)
 	}
 	err := errors.Join(errs...)
 	if err == nil {

@@ -19,6 +19,7 @@ import (
 	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/agent/direct"
 	"loft.sh/agent/pkg/agent/listen"
+	"loft.sh/agent/pkg/agent/observe"
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/proxy"
@@ -133,13 +134,15 @@ func (c *Config) applyDoors(o *Options) error {
 		return err
 	}
 	g := c.generic
+	forwarder := proxy.New(upstream, statuserr.NewWriter(g.Serializer))
+	forwarder.OnFailure = observe.UpstreamFailed
 	c.door = direct.Config{
 		Authorizer:          g.Authorization.Authorizer,
 		AuditSink:           g.AuditBackend,
 		AuditPolicy:         g.AuditPolicyRuleEvaluator,
 		Activity:            direct.NewCounter(),
 		Lifetimes:           direct.NewLifetimes(c.verifier, clock.RealClock{}),
-		Forwarder:           proxy.New(upstream, statuserr.NewWriter(g.Serializer)),
+		Forwarder:           forwarder,
 		Clients:             clients,
 		Serializer:          g.Serializer,
 		Timeout:             g.RequestTimeout + hostGrace,

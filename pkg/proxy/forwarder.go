@@ -24,6 +24,9 @@ const noCache = "no-cache, private"
 
 // Forwarder sends calls to one upstream.
 type Forwarder struct {
+	// OnFailure, if set, is told of each request that the API server did not answer. It must not block.
+	OnFailure func(Failure)
+
 	upstream *Upstream
 	proxies  [3]httputil.ReverseProxy
 	refuse   statuserr.Writer
@@ -55,7 +58,7 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) {
 	}
 	var err error
 	if call.credential, err = f.upstream.authorization(); err != nil {
-		klog.FromContext(r.Context()).Error(err, "Host API server credential unavailable")
+		f.failed(r, &call, FailureCredential, err)
 		f.refuse(w, r, statuserr.Unavailable("the agent's credential for its API server cannot be read", retryAfterSeconds))
 		return
 	}
@@ -135,21 +138,31 @@ func modifyResponse(res *http.Response) error {
 // fail answers a request that the API server did not.
 func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", noCache)
+	call := callFrom(r.Context())
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		f.failed(r, call, FailureTimeout, err)
 		f.refuse(w, r, apierrors.NewTimeoutError("the cluster's API server did not answer in time", retryAfterSeconds))
 	case r.Context().Err() != nil:
 		// The client is gone, or the request was ended by us: nobody reads an answer.
 		panic(http.ErrAbortHandler)
 	case errors.Is(err, errCredential):
-		klog.FromContext(r.Context()).Error(err, "Host API server refused the agent")
+		f.failed(r, call, FailureCredential, err)
 		f.refuse(w, r, statuserr.Unavailable("the cluster's API server does not accept the agent's credential", retryAfterSeconds))
 	case requestBodyError(err):
 		f.refuse(w, r, apierrors.NewBadRequest("the request body could not be read"))
 	default:
-		klog.FromContext(r.Context()).Error(err, "Host API server unreachable")
+		f.failed(r, call, failureOf(err), err)
 		f.refuse(w, r, statuserr.Unavailable("the cluster's API server cannot be reached", retryAfterSeconds))
 	}
+}
+
+// failed counts and logs what fail answers for. The logger is made here, since no good request needs it.
+func (f *Forwarder) failed(r *http.Request, call *Call, kind Failure, err error) {
+	if f.OnFailure != nil {
+		f.OnFailure(kind)
+	}
+	klog.FromContext(r.Context()).Error(err, "No answer of the host API server", "kind", kind, "auditID", call.AuditID)
 }
 
 func requestBodyError(err error) bool {

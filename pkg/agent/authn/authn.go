@@ -50,7 +50,8 @@ func (a *Authenticator) Authenticate(r *http.Request) (Caller, error) {
 	token := bearerToken(r.Header)
 	var unjudged error
 	if token != "" {
-		identity, err := a.Direct.Verify(token)
+		identity, cached, err := a.Direct.Lookup(token)
+		countVerification(cached, err)
 		switch {
 		case err == nil:
 			return Caller{User: identity.User, Token: identity}, nil

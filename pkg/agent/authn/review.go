@@ -35,14 +35,18 @@ func (v *reviewer) AuthenticateToken(ctx context.Context, token string) (*authen
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
 	answer, err := v.hostClient.Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
+		reviews.WithLabelValues("failed").Inc()
 		return nil, false, fmt.Errorf("%w: %w", ErrUnchecked, err)
 	}
 	if !answer.Status.Authenticated {
+		reviews.WithLabelValues("refused").Inc()
 		return nil, false, nil
 	}
 	if answer.Status.User.Username == "" {
+		reviews.WithLabelValues("failed").Inc()
 		return nil, false, errors.New("token review: authenticated without a user name")
 	}
+	reviews.WithLabelValues("authenticated").Inc()
 	return &authenticator.Response{User: userInfo(answer.Status.User)}, true, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/audit"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/klog/v2"
@@ -37,7 +38,9 @@ func (c *Config) withAuthentication(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, err := c.Authenticator.Authenticate(r)
 		if err != nil {
-			klog.FromContext(r.Context()).V(3).Info("Request refused", "reason", err)
+			if log := klog.FromContext(r.Context()).V(3); log.Enabled() {
+				log.Info("Request refused", "reason", err, "auditID", audit.GetAuditIDTruncated(r.Context()))
+			}
 			failed.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), failureKey{}, err)))
 			return
 		}

@@ -51,7 +51,7 @@ func (c *Config) authorize(r *http.Request, u user.Info) error {
 		return nil
 	}
 	if err != nil {
-		klog.FromContext(r.Context()).Error(err, "SubjectAccessReview failed")
+		klog.FromContext(r.Context()).Error(err, "SubjectAccessReview failed", "auditID", audit.GetAuditIDTruncated(r.Context()))
 		return statuserr.Unavailable("the permission to use the endpoint cannot be checked at the moment", retryAfterSeconds)
 	}
 	audit.AddAuditAnnotations(r.Context(), "authorization.k8s.io/decision", "forbid", "authorization.k8s.io/reason", reason)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -101,7 +102,8 @@ func (c *Config) withLifetime(next http.Handler) http.Handler {
 		defer func() {
 			var ended *accesstoken.Error
 			if errors.As(context.Cause(ctx), &ended) {
-				klog.FromContext(ctx).V(2).Info("Stream ended with its token", "user", caller.User.GetName(), "reason", ended.Reason)
+				klog.FromContext(ctx).V(2).Info("Stream ended with its token", "user", caller.User.GetName(), "reason", ended.Reason,
+					"auditID", audit.GetAuditIDTruncated(ctx))
 			}
 		}()
 		// A bundle may have come between authentication and track.

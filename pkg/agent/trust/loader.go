@@ -71,6 +71,8 @@ func (l *Loader) accept(data []byte) {
 	l.verifier.SetBundle(bundle)
 	l.inForce = bytes.Clone(data)
 	l.problem.Store(nil)
+	loadedTimestamp.SetToCurrentTime()
+	trustedKeys.Set(float64(len(bundle.JWKS.Keys)))
 	klog.InfoS("Trust bundle loaded", "issuer", bundle.Issuer, "clusterUID", bundle.ClusterUID, "keys", len(bundle.JWKS.Keys))
 }
 
