@@ -8,6 +8,7 @@ LDFLAGS := -s -w -X $(version_package).gitVersion=$(VERSION) -X $(version_packag
 SANDBOX_DIR ?= $(CURDIR)/.sandbox
 SANDBOX_NODES ?= 0
 TEST_TIMEOUT ?= 30m
+BENCH_DIR ?= $(CURDIR)/.bench
 
 .PHONY: help
 help: ## Say what can be made
@@ -30,6 +31,12 @@ verify: ## Check generated code, lint and architecture
 .PHONY: generate
 generate: ## Write generated code anew
 	hack/update-codegen.sh
+
+.PHONY: bench
+bench: ## Measure the endpoint against the API server itself (BENCH_ARGS="--quick …"; BENCH_DIR for results)
+	@go build -o bin/bench ./test/bench/cmd/bench
+	@mkdir -p $(BENCH_DIR)
+	@bin/bench --json $(BENCH_DIR)/bench.json --profiles $(BENCH_DIR)/profiles $(BENCH_ARGS)
 
 .PHONY: demo
 demo: bin/sandbox ## Show the main job once: a cluster, its agent, kubectl through the endpoint
