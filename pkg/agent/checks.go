@@ -22,11 +22,15 @@ const (
 // checks are the agent's own readiness checks.
 func (s *Server) checks(hostClient kubernetes.Interface) []healthz.HealthChecker {
 	host := &hostCheck{hostClient: hostClient}
-	return []healthz.HealthChecker{
+	checks := []healthz.HealthChecker{
 		keptCheck{"trust-bundle", s.trust, s.trust.Loaded},
 		keptCheck{"serving-certificate", s.certificates, func() bool { return true }},
 		healthz.NamedCheck("host-apiserver", host.check),
 	}
+	if s.frontProxy != nil {
+		checks = append(checks, healthz.NamedCheck("front-proxy-ca", s.frontProxy.check))
+	}
+	return checks
 }
 
 // keeper is something that is reloaded and keeps what it had where the new is broken.

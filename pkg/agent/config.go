@@ -43,6 +43,8 @@ type Config struct {
 	trust          *trust.Loader
 	// certificates are those that the listeners serve with.
 	certificates *certificates
+	// frontProxy is nil where flags say whom the inner listener trusts.
+	frontProxy *frontProxy
 	// door is what both doors have in common.
 	door direct.Config
 	// shutdown is what the listeners are told when the agent ends.
@@ -105,7 +107,8 @@ func (c *Config) applyGeneric(o *Options) error {
 		c.inner = listen.NewListener(g.SecureServing.Listener, c.maxConnections, 0)
 		g.SecureServing.Listener = c.inner
 	}
-	if err := o.Authentication.ApplyTo(&g.Authentication, g.SecureServing, g.OpenAPIConfig); err != nil {
+	var err error
+	if c.frontProxy, err = applyAuthentication(o.Authentication, g); err != nil {
 		return fmt.Errorf("authentication with the host cluster: %w", err)
 	}
 	if err := o.Authorization.ApplyTo(&g.Authorization); err != nil {
@@ -116,7 +119,6 @@ func (c *Config) applyGeneric(o *Options) error {
 	}
 	c.shutdown = newShutdown(g)
 	c.certificates = newCertificates(o.SecureServing.SecureServingOptions, o.Direct.Serving)
-	var err error
 	if c.listeners, err = o.Direct.Listen(); err != nil {
 		return err
 	}
@@ -174,7 +176,11 @@ func (c *Config) innerChain(a *authn.Authenticator) func(http.Handler, *generics
 		api := genericserver.DefaultBuildHandlerChain(apiHandler, g)
 		door2 := c.door
 		door2.Prefix, door2.Aggregated, door2.Authenticator = direct.ProxyPrefix, true, a
-		return c.shutdown.drain.Handler(innerRoutes(direct.New(door2), api))
+		door := direct.New(door2)
+		if c.frontProxy != nil {
+			door = c.frontProxy.guard(door, statuserr.NewWriter(g.Serializer))
+		}
+		return c.shutdown.drain.Handler(innerRoutes(door, api))
 	}
 }
 

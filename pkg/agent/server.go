@@ -22,6 +22,7 @@ type Server struct {
 	certificates *certificates
 	status       *status
 	shutdown     *shutdown
+	frontProxy   *frontProxy
 	// inner is the generic server's listener, outer are the servers of the others.
 	inner *listen.Listener
 	outer []*listen.Server
@@ -34,7 +35,7 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("generic API server: %w", err)
 	}
 	s := &Server{
-		generic: generic, trust: c.trust, certificates: c.certificates, shutdown: c.shutdown, inner: c.inner,
+		generic: generic, trust: c.trust, certificates: c.certificates, shutdown: c.shutdown, inner: c.inner, frontProxy: c.frontProxy,
 		status: newStatus(c.hostClient, c.trust, c.certificates),
 	}
 	group := registry.NewAPIGroupInfo(s.status)
@@ -59,12 +60,16 @@ func (c CompletedConfig) New() (*Server, error) {
 
 // addLoops runs what goes on in the background from after the start until the server stops.
 func (s *Server) addLoops(lifetimes *direct.Lifetimes) error {
-	for name, loop := range map[string]func(context.Context){
+	loops := map[string]func(context.Context){
 		"trust-bundle":        s.trust.Run,
 		"serving-certificate": s.certificates.run,
 		"host-status":         s.status.run,
 		"token-lifetimes":     lifetimes.Run,
-	} {
+	}
+	if s.frontProxy != nil {
+		loops["front-proxy"] = s.frontProxy.run
+	}
+	for name, loop := range loops {
 		if err := s.generic.AddPostStartHook(name, func(hook genericserver.PostStartHookContext) error {
 			go loop(hook.Context)
 			return nil
