@@ -8,7 +8,10 @@ import (
 	"net/http"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 
 	"loft.sh/agent/test/sandbox"
 )
@@ -28,6 +31,33 @@ func (e *Env) Readyz(ctx context.Context, agent *sandbox.Replica) (ready bool, b
 // EndpointTLS trusts the endpoints of this cluster's agents.
 func (e *Env) EndpointTLS() *tls.Config {
 	return &tls.Config{RootCAs: e.Sandbox().EndpointAuthority().Pool()}
+}
+
+// ClientConfig is a client's configuration for the cluster through an agent.
+func (e *Env) ClientConfig(agent *sandbox.Replica, token string) *rest.Config {
+	return &rest.Config{
+		Host: agent.EndpointURL() + "/kubernetes/cluster", BearerToken: token,
+		TLSClientConfig: rest.TLSClientConfig{CAFile: e.Sandbox().EndpointCA()}, QPS: -1,
+	}
+}
+
+// Namespace makes a namespace that goes with the row.
+func (e *Env) Namespace(ctx context.Context) (string, error) {
+	namespaces := e.Admin().CoreV1().Namespaces()
+	made, err := namespaces.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "chaos-"}}, metav1.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("namespace: %w", err)
+	}
+	e.Defer(func() error {
+		return namespaces.Delete(context.WithoutCancel(ctx), made.Name, metav1.DeleteOptions{})
+	})
+	// What the controllers put there must not count as a change later.
+	_, err = Await(ctx, "service account of the namespace", time.Minute, func(ctx context.Context) bool {
+		_, accountErr := e.Admin().CoreV1().ServiceAccounts(made.Name).Get(ctx, "default", metav1.GetOptions{})
+		_, mapErr := e.Admin().CoreV1().ConfigMaps(made.Name).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
+		return accountErr == nil && mapErr == nil
+	})
+	return made.Name, err
 }
 
 // Await waits until a condition is met, and says how long that took.

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -28,11 +31,16 @@ func (v Vitals) String() string {
 	return fmt.Sprintf("%d goroutines, %d files, %.0f MiB", v.Goroutines, v.Files, v.MiB())
 }
 
-// Vitals reads an agent's. The API server must be there: it says that we may look.
+// Vitals reads an agent's. The API server must be there: it says that we may look, and a new agent
+// has yet to learn by whose certificates.
 func (e *Env) Vitals(ctx context.Context, agent *sandbox.Replica) (Vitals, error) {
-	body, err := e.inner(ctx, agent, "/metrics")
-	if err != nil {
-		return Vitals{}, err
+	var body string
+	var err error
+	if _, late := Await(ctx, "the agent's metrics", 10*time.Second, func(ctx context.Context) bool {
+		body, err = e.inner(ctx, agent, "/metrics")
+		return err == nil
+	}); late != nil {
+		return Vitals{}, errors.Join(late, err)
 	}
 	var v Vitals
 	lines := bufio.NewScanner(strings.NewReader(body))
@@ -51,9 +59,21 @@ func (e *Env) Vitals(ctx context.Context, agent *sandbox.Replica) (Vitals, error
 	return v, nil
 }
 
-// Goroutines is the agent's dump of goroutines, equal ones counted, for what a check says about a leak.
-func (e *Env) Goroutines(ctx context.Context, agent *sandbox.Replica) (string, error) {
-	return e.inner(ctx, agent, "/debug/pprof/goroutine?debug=1")
+// dumped is how much of a dump of goroutines a check shows, in bytes; the most frequent come first.
+const dumped = 4 << 10
+
+// Goroutines is the beginning of the agent's dump of goroutines, equal ones counted, for what a
+// check says about a leak. The whole lies beside the agent's log.
+func (e *Env) Goroutines(ctx context.Context, agent *sandbox.Replica) string {
+	dump, err := e.inner(ctx, agent, "/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		return err.Error()
+	}
+	path := filepath.Join(agent.Dir(), "goroutines")
+	if err := os.WriteFile(path, []byte(dump), 0o600); err != nil {
+		return err.Error()
+	}
+	return path + ":\n" + dump[:min(dumped, len(dump))]
 }
 
 // Resident is an agent's memory in bytes, also where the API server is away.
@@ -80,14 +100,14 @@ func processVitals(pid int) (files int, resident int64, err error) {
 	return 0, 0, errors.New("memory of the agent: not said")
 }
 
-// inner asks the inner listener as an administrator of the cluster.
+// inner asks the inner listener as an administrator of the cluster, over a connection of its own.
 func (e *Env) inner(ctx context.Context, agent *sandbox.Replica, path string) (string, error) {
 	config := rest.CopyConfig(e.Sandbox().Cluster().RESTConfig())
 	config.CAData, config.CAFile = nil, e.Sandbox().EndpointCA()
-	client, err := rest.HTTPClientFor(config)
+	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
 		return "", fmt.Errorf("client of the inner listener: %w", err)
 	}
-	defer client.CloseIdleConnections()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: tlsConfig, DisableKeepAlives: true}}
 	return fetch(ctx, client, agent.InnerURL()+path)
 }

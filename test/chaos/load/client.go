@@ -21,6 +21,15 @@ func Client(config *tls.Config, http2 bool) *http.Client {
 	return &http.Client{Transport: t}
 }
 
+// Clients returns count clients that speak HTTP/2, a connection each.
+func Clients(config *tls.Config, count int) []*http.Client {
+	clients := make([]*http.Client, count)
+	for i := range clients {
+		clients[i] = Client(config, true)
+	}
+	return clients
+}
+
 // Fresh returns an HTTP client that opens a connection for each request.
 func Fresh(config *tls.Config) *http.Client {
 	c := Client(config, false)

@@ -5,9 +5,12 @@ import (
 	"slices"
 
 	"loft.sh/agent/test/chaos"
+	"loft.sh/agent/test/chaos/rows/apiserver"
 )
 
 // All returns every row. A kind of fault is a package below this one, with a function Rows.
 func All() []chaos.Row {
-	return slices.Concat[[]chaos.Row]()
+	return slices.Concat(
+		apiserver.Rows(),
+	)
 }

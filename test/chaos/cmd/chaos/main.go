@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"loft.sh/agent/test/chaos"
 	"loft.sh/agent/test/chaos/rows"
@@ -37,6 +38,9 @@ type flags struct {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// client-go's informers tell of every watch that a fault ends.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 	var f flags
 	cmd := &cobra.Command{
 		Use:           "chaos",
