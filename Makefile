@@ -23,6 +23,11 @@ test: verify bin/sandbox ## Run every test: verify, then unit and integration te
 	bin/sandbox programs
 	hack/test.sh -timeout $(TEST_TIMEOUT)
 
+.PHONY: nginx
+nginx: bin/sandbox ## Run kubectl's list through nginx, as the Ingress manifest sets it up
+	bin/sandbox programs
+	hack/nginx.sh
+
 .PHONY: verify
 verify: ## Check generated code, lint and architecture
 	hack/verify-codegen.sh

@@ -14,29 +14,35 @@ import (
 	"loft.sh/agent/pkg/accesstoken"
 )
 
+// kubectlCommands are what everybody does with kubectl, but for streams.
+var kubectlCommands = []struct {
+	name string
+	run  func(*testing.T, *kubectlUser)
+}{
+	{"get", kubectlGet},
+	{"apply", func(t *testing.T, k *kubectlUser) { kubectlApply(t, k, "client-side") }},
+	{"apply --server-side", func(t *testing.T, k *kubectlUser) { kubectlApply(t, k, "server-side", "--server-side") }},
+	{"apply --server-side conflict", kubectlConflict},
+	{"patch", kubectlPatch},
+	{"delete --wait", kubectlDelete},
+	{"get --watch", kubectlWatch},
+	{"explain", kubectlExplain},
+	{"api-resources", kubectlResources},
+	{"auth whoami", kubectlWhoami},
+}
+
 func TestKubectl(t *testing.T) {
 	for _, port := range kubectlPorts {
 		t.Run(port.name, func(t *testing.T) {
 			t.Parallel()
-			k := newKubectlUser(t, port.config(t))
-			for _, test := range []struct {
-				name string
-				run  func(*testing.T, *kubectlUser)
-			}{
-				{"get", kubectlGet},
-				{"apply", func(t *testing.T, k *kubectlUser) { kubectlApply(t, k, "client-side") }},
-				{"apply --server-side", func(t *testing.T, k *kubectlUser) { kubectlApply(t, k, "server-side", "--server-side") }},
-				{"apply --server-side conflict", kubectlConflict},
-				{"patch", kubectlPatch},
-				{"delete --wait", kubectlDelete},
-				{"get --watch", kubectlWatch},
-				{"explain", kubectlExplain},
-				{"api-resources", kubectlResources},
-				{"auth whoami", kubectlWhoami},
-			} {
-				t.Run(test.name, func(t *testing.T) { test.run(t, k) })
-			}
+			runKubectlCommands(t, newKubectlUser(t, port.config(t)))
 		})
+	}
+}
+
+func runKubectlCommands(t *testing.T, k *kubectlUser) {
+	for _, test := range kubectlCommands {
+		t.Run(test.name, func(t *testing.T) { test.run(t, k) })
 	}
 }
 
