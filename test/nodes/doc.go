@@ -15,5 +15,6 @@
 //     serves only the API server that was started with APIServerArgs of the same directory.
 //   - The binder spreads pods over the nodes in turn and knows no resources, taints or
 //     selectors, except the node that a DaemonSet names. kube-scheduler must not run as well.
-//   - The pod of a Job succeeds as soon as it runs. A pod IP leads nowhere.
+//   - The pod of a Job succeeds as soon as it runs, unless its command is sleep. A pod IP leads
+//     nowhere.
 package nodes

@@ -17,7 +17,7 @@ func TestLife(t *testing.T) {
 	c := startCluster(t)
 	c.runPod(t, "web")
 	t.Run("a DaemonSet has a pod on every node", func(t *testing.T) { daemonSet(t, c) })
-	t.Run("a Job completes", func(t *testing.T) { job(t, c) })
+	t.Run("a Job completes unless it sleeps", func(t *testing.T) { job(t, c) })
 	t.Run("a deleted pod goes", func(t *testing.T) { deletion(t, c) })
 	t.Run("Stop ends streams and Start takes over", func(t *testing.T) { restart(t, c) })
 }
@@ -48,17 +48,27 @@ func daemonSet(t *testing.T, c *cluster) {
 	})
 }
 
+// job starts one that sleeps first: it still runs when the other has completed.
 func job(t *testing.T, c *cluster) {
 	jobs := c.client.BatchV1().Jobs("default")
-	_, err := jobs.Create(t.Context(), &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{Name: "once"},
-		Spec:       batchv1.JobSpec{Template: template(corev1.RestartPolicyNever)},
-	}, metav1.CreateOptions{})
-	noError(t, err)
+	sleeps := template(corev1.RestartPolicyNever)
+	sleeps.Spec.Containers[0].Command = []string{"sleep", "300"}
+	for _, job := range []batchv1.Job{
+		{ObjectMeta: metav1.ObjectMeta{Name: "sleeps"}, Spec: batchv1.JobSpec{Template: sleeps}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "once"}, Spec: batchv1.JobSpec{Template: template(corev1.RestartPolicyNever)}},
+	} {
+		_, err := jobs.Create(t.Context(), &job, metav1.CreateOptions{})
+		noError(t, err)
+	}
 	eventually(t, "job completes", func(ctx context.Context) bool {
 		job, err := jobs.Get(ctx, "once", metav1.GetOptions{})
 		return err == nil && job.Status.Succeeded == 1 && job.Status.CompletionTime != nil
 	})
+	job, err := jobs.Get(t.Context(), "sleeps", metav1.GetOptions{})
+	noError(t, err)
+	if job.Status.Active != 1 || job.Status.Succeeded != 0 {
+		t.Errorf("a Job that sleeps has %d active and %d succeeded pods, want 1 and 0", job.Status.Active, job.Status.Succeeded)
+	}
 }
 
 func deletion(t *testing.T, c *cluster) {
