@@ -123,7 +123,7 @@ func (b Build) compile(ctx context.Context, program Program, dir string, progres
 	defer os.Remove(temporary)
 	args := []string{"build", "-v"}
 	if program.Test {
-		args = []string{"test", "-c", "-v"}
+		args = []string{"test", "-c", "-vet=off"}
 	}
 	args = append(args, "-ldflags", b.LDFlags, "-o", temporary, program.Package)
 	if err := runGo(ctx, b.ModuleDir, progress, args...); err != nil {

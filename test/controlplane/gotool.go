@@ -66,13 +66,13 @@ func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 }
 
 // countPackages returns how many packages a program is made of, or 0 where that cannot be
-// told: it serves the progress alone, and the build itself gives the better error.
+// told: it serves the progress alone, and the build itself gives the better error. For a test
+// program it cannot: its build does not name the packages, since -v of go test means another thing.
 func countPackages(ctx context.Context, dir string, program Program) int {
-	args := []string{"list", "-deps"}
 	if program.Test {
-		args = append(args, "-test")
+		return 0
 	}
-	out, err := goCommand(ctx, dir, append(args, program.Package)...).Output()
+	out, err := goCommand(ctx, dir, "list", "-deps", program.Package).Output()
 	if err != nil {
 		return 0
 	}

@@ -62,6 +62,9 @@ func (p *progress) line() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	elapsed := time.Since(p.start).Round(time.Second)
+	if p.packages == 0 {
+		return fmt.Sprintf("building %s (%d of %d), %s", p.name, p.index, p.count, elapsed)
+	}
 	return fmt.Sprintf("building %s (%d of %d): %s of %s packages, %s",
 		p.name, p.index, p.count, thousands(p.done), thousands(p.packages), elapsed)
 }
