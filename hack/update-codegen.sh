@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Generates deepcopy and conversion functions beside the types in apis/, and clientset,
-# informers, listers, apply configurations and OpenAPI definitions in generated/.
+# Generates deepcopy and conversion functions beside the types in apis/, clientset,
+# informers, listers, apply configurations and OpenAPI definitions in generated/, and the
+# CustomResourceDefinitions of apis/storage in artifacts/manager/crds.
 #
-# The generators' versions stand in hack/tools/codegen/go.mod; the Go build cache makes
-# every run but the first quick.
+# The generators' versions stand in hack/tools/{codegen,crds}/go.mod; the Go build cache
+# makes every run but the first quick.
 #
 # hack/openapi-violations.txt lists the API rules that types are known to break, all of
 # them in Kubernetes' own packages. UPDATE_REPORT=true rewrites it; a new Kubernetes
@@ -18,8 +19,8 @@ module="$(go list -m)"
 tools="hack/tools/codegen"
 boilerplate="${root}/hack/boilerplate.go.txt"
 
-# Kinds whose plural is not made by adding an s.
-plural_exceptions="Kubernetes:Kubernetes"
+# Kinds whose plural is not made by the rules of English spelling.
+plural_exceptions="Kubernetes:Kubernetes,ClusterAccess:ClusterAccesses"
 
 # The generated code calls the libraries in go.mod, so the generators must be of the same version.
 check_version() {
@@ -73,4 +74,9 @@ kube::codegen::gen_client \
   --with-watch \
   apis
 
-echo "Generated: $(find apis -name 'zz_generated.*' | wc -l) files in apis, $(find generated -name '*.go' | wc -l) in generated"
+crds="artifacts/manager/crds"
+mkdir -p "${crds}"
+rm -f "${crds}"/*.yaml
+go tool -modfile=hack/tools/crds/go.mod controller-gen crd paths=./apis/storage/... "output:crd:dir=${crds}"
+
+echo "Generated: $(find apis -name 'zz_generated.*' | wc -l) files in apis, $(find generated -name '*.go' | wc -l) in generated, $(find "${crds}" -name '*.yaml' | wc -l) in ${crds}"

@@ -12,7 +12,7 @@ trap 'rm -rf "${copy}"' EXIT
 
 # What the generators read and write, as it is in the working tree: committed or not, and
 # without ignored files. A path that is listed but gone was removed and not yet committed.
-inputs=(go.mod go.sum apis generated hack)
+inputs=(go.mod go.sum apis artifacts/manager/crds generated hack)
 git ls-files -z --cached --others --exclude-standard -- "${inputs[@]}" |
   while IFS= read -r -d '' path; do
     if [[ -e "${path}" ]]; then printf '%s\0' "${path}"; fi
@@ -23,7 +23,7 @@ git ls-files -z --cached --others --exclude-standard -- "${inputs[@]}" |
 CODEGEN_GOBIN="${root}/bin/codegen" "${copy}/hack/update-codegen.sh"
 
 status=0
-for path in apis generated; do
+for path in apis artifacts/manager/crds generated; do
   diff -Naur "${path}" "${copy}/${path}" || status=1
 done
 if [[ "${status}" != 0 ]]; then

@@ -7,8 +7,12 @@ import (
 	schema "k8s.io/apimachinery/pkg/runtime/schema"
 	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "loft.sh/agent/apis/cluster/v1"
+	managementv1 "loft.sh/agent/apis/management/v1"
+	storagev1 "loft.sh/agent/apis/storage/v1"
 	clusterv1 "loft.sh/agent/generated/applyconfiguration/cluster/v1"
 	internal "loft.sh/agent/generated/applyconfiguration/internal"
+	applyconfigurationmanagementv1 "loft.sh/agent/generated/applyconfiguration/management/v1"
+	applyconfigurationstoragev1 "loft.sh/agent/generated/applyconfiguration/storage/v1"
 )
 
 // ForKind returns an apply configuration type for the given GroupVersionKind, or nil if no
@@ -20,6 +24,68 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &clusterv1.KubernetesApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("KubernetesStatus"):
 		return &clusterv1.KubernetesStatusApplyConfiguration{}
+
+		// Group=management.loft.sh, Version=v1
+	case managementv1.SchemeGroupVersion.WithKind("Cluster"):
+		return &applyconfigurationmanagementv1.ClusterApplyConfiguration{}
+	case managementv1.SchemeGroupVersion.WithKind("EntityInfo"):
+		return &applyconfigurationmanagementv1.EntityInfoApplyConfiguration{}
+	case managementv1.SchemeGroupVersion.WithKind("OwnedAccessKey"):
+		return &applyconfigurationmanagementv1.OwnedAccessKeyApplyConfiguration{}
+	case managementv1.SchemeGroupVersion.WithKind("OwnedAccessKeySpec"):
+		return &applyconfigurationmanagementv1.OwnedAccessKeySpecApplyConfiguration{}
+	case managementv1.SchemeGroupVersion.WithKind("Team"):
+		return &applyconfigurationmanagementv1.TeamApplyConfiguration{}
+	case managementv1.SchemeGroupVersion.WithKind("User"):
+		return &applyconfigurationmanagementv1.UserApplyConfiguration{}
+	case managementv1.SchemeGroupVersion.WithKind("UserStatus"):
+		return &applyconfigurationmanagementv1.UserStatusApplyConfiguration{}
+
+		// Group=storage.loft.sh, Version=v1
+	case storagev1.SchemeGroupVersion.WithKind("AccessKey"):
+		return &applyconfigurationstoragev1.AccessKeyApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("AccessKeySpec"):
+		return &applyconfigurationstoragev1.AccessKeySpecApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("AccessKeyStatus"):
+		return &applyconfigurationstoragev1.AccessKeyStatusApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("AccessScope"):
+		return &applyconfigurationstoragev1.AccessScopeApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("AccessScopeCluster"):
+		return &applyconfigurationstoragev1.AccessScopeClusterApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("AccessScopeSpace"):
+		return &applyconfigurationstoragev1.AccessScopeSpaceApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("AccessScopeVirtualCluster"):
+		return &applyconfigurationstoragev1.AccessScopeVirtualClusterApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("Cluster"):
+		return &applyconfigurationstoragev1.ClusterApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("ClusterAccess"):
+		return &applyconfigurationstoragev1.ClusterAccessApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("ClusterAccessSpec"):
+		return &applyconfigurationstoragev1.ClusterAccessSpecApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("ClusterAccessStatus"):
+		return &applyconfigurationstoragev1.ClusterAccessStatusApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("ClusterAgent"):
+		return &applyconfigurationstoragev1.ClusterAgentApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("ClusterEndpointStatus"):
+		return &applyconfigurationstoragev1.ClusterEndpointStatusApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("ClusterSpec"):
+		return &applyconfigurationstoragev1.ClusterSpecApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("ClusterStatus"):
+		return &applyconfigurationstoragev1.ClusterStatusApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("SecretRef"):
+		return &applyconfigurationstoragev1.SecretRefApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("Team"):
+		return &applyconfigurationstoragev1.TeamApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("TeamSpec"):
+		return &applyconfigurationstoragev1.TeamSpecApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("TeamStatus"):
+		return &applyconfigurationstoragev1.TeamStatusApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("User"):
+		return &applyconfigurationstoragev1.UserApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("UserSpec"):
+		return &applyconfigurationstoragev1.UserSpecApplyConfiguration{}
+	case storagev1.SchemeGroupVersion.WithKind("UserStatus"):
+		return &applyconfigurationstoragev1.UserStatusApplyConfiguration{}
 
 	}
 	return nil

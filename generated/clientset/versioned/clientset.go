@@ -10,22 +10,38 @@ import (
 	rest "k8s.io/client-go/rest"
 	flowcontrol "k8s.io/client-go/util/flowcontrol"
 	clusterv1 "loft.sh/agent/generated/clientset/versioned/typed/cluster/v1"
+	managementv1 "loft.sh/agent/generated/clientset/versioned/typed/management/v1"
+	storagev1 "loft.sh/agent/generated/clientset/versioned/typed/storage/v1"
 )
 
 type Interface interface {
 	Discovery() discovery.DiscoveryInterfaces
 	ClusterV1() clusterv1.ClusterV1Interface
+	ManagementV1() managementv1.ManagementV1Interface
+	StorageV1() storagev1.StorageV1Interface
 }
 
 // Clientset contains the clients for groups.
 type Clientset struct {
 	*discovery.DiscoveryClient
-	clusterV1 *clusterv1.ClusterV1Client
+	clusterV1    *clusterv1.ClusterV1Client
+	managementV1 *managementv1.ManagementV1Client
+	storageV1    *storagev1.StorageV1Client
 }
 
 // ClusterV1 retrieves the ClusterV1Client
 func (c *Clientset) ClusterV1() clusterv1.ClusterV1Interface {
 	return c.clusterV1
+}
+
+// ManagementV1 retrieves the ManagementV1Client
+func (c *Clientset) ManagementV1() managementv1.ManagementV1Interface {
+	return c.managementV1
+}
+
+// StorageV1 retrieves the StorageV1Client
+func (c *Clientset) StorageV1() storagev1.StorageV1Interface {
+	return c.storageV1
 }
 
 // Discovery retrieves the DiscoveryClient
@@ -76,6 +92,14 @@ func NewForConfigAndClient(c *rest.Config, httpClient *http.Client) (*Clientset,
 	if err != nil {
 		return nil, err
 	}
+	cs.managementV1, err = managementv1.NewForConfigAndClient(&configShallowCopy, httpClient)
+	if err != nil {
+		return nil, err
+	}
+	cs.storageV1, err = storagev1.NewForConfigAndClient(&configShallowCopy, httpClient)
+	if err != nil {
+		return nil, err
+	}
 
 	cs.DiscoveryClient, err = discovery.NewDiscoveryClientForConfigAndClient(&configShallowCopy, httpClient)
 	if err != nil {
@@ -98,6 +122,8 @@ func NewForConfigOrDie(c *rest.Config) *Clientset {
 func New(c rest.Interface) *Clientset {
 	var cs Clientset
 	cs.clusterV1 = clusterv1.New(c)
+	cs.managementV1 = managementv1.New(c)
+	cs.storageV1 = storagev1.New(c)
 
 	cs.DiscoveryClient = discovery.NewDiscoveryClient(c)
 	return &cs

@@ -16,6 +16,8 @@ import (
 	versioned "loft.sh/agent/generated/clientset/versioned"
 	cluster "loft.sh/agent/generated/informers/externalversions/cluster"
 	internalinterfaces "loft.sh/agent/generated/informers/externalversions/internalinterfaces"
+	management "loft.sh/agent/generated/informers/externalversions/management"
+	storage "loft.sh/agent/generated/informers/externalversions/storage"
 )
 
 // SharedInformerOption defines the functional option type for SharedInformerFactory.
@@ -310,8 +312,18 @@ type SharedInformerFactory interface {
 	InformerFor(obj runtime.Object, newFunc internalinterfaces.NewInformerFunc) cache.SharedIndexInformer
 
 	Cluster() cluster.Interface
+	Management() management.Interface
+	Storage() storage.Interface
 }
 
 func (f *sharedInformerFactory) Cluster() cluster.Interface {
 	return cluster.New(f, f.namespace, f.tweakListOptions)
+}
+
+func (f *sharedInformerFactory) Management() management.Interface {
+	return management.New(f, f.namespace, f.tweakListOptions)
+}
+
+func (f *sharedInformerFactory) Storage() storage.Interface {
+	return storage.New(f, f.namespace, f.tweakListOptions)
 }

@@ -8,6 +8,8 @@ import (
 	schema "k8s.io/apimachinery/pkg/runtime/schema"
 	cache "k8s.io/client-go/tools/cache"
 	v1 "loft.sh/agent/apis/cluster/v1"
+	managementv1 "loft.sh/agent/apis/management/v1"
+	storagev1 "loft.sh/agent/apis/storage/v1"
 )
 
 // GenericInformer is type of SharedIndexInformer which will locate and delegate to other
@@ -39,6 +41,28 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 	// Group=cluster.loft.sh, Version=v1
 	case v1.SchemeGroupVersion.WithResource("kubernetes"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Cluster().V1().Kubernetes().Informer()}, nil
+
+		// Group=management.loft.sh, Version=v1
+	case managementv1.SchemeGroupVersion.WithResource("clusters"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Management().V1().Clusters().Informer()}, nil
+	case managementv1.SchemeGroupVersion.WithResource("ownedaccesskeys"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Management().V1().OwnedAccessKeys().Informer()}, nil
+	case managementv1.SchemeGroupVersion.WithResource("teams"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Management().V1().Teams().Informer()}, nil
+	case managementv1.SchemeGroupVersion.WithResource("users"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Management().V1().Users().Informer()}, nil
+
+		// Group=storage.loft.sh, Version=v1
+	case storagev1.SchemeGroupVersion.WithResource("accesskeys"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Storage().V1().AccessKeys().Informer()}, nil
+	case storagev1.SchemeGroupVersion.WithResource("clusters"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Storage().V1().Clusters().Informer()}, nil
+	case storagev1.SchemeGroupVersion.WithResource("clusteraccesses"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Storage().V1().ClusterAccesses().Informer()}, nil
+	case storagev1.SchemeGroupVersion.WithResource("teams"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Storage().V1().Teams().Informer()}, nil
+	case storagev1.SchemeGroupVersion.WithResource("users"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Storage().V1().Users().Informer()}, nil
 
 	}
 

@@ -13,6 +13,10 @@ import (
 	clientset "loft.sh/agent/generated/clientset/versioned"
 	clusterv1 "loft.sh/agent/generated/clientset/versioned/typed/cluster/v1"
 	fakeclusterv1 "loft.sh/agent/generated/clientset/versioned/typed/cluster/v1/fake"
+	managementv1 "loft.sh/agent/generated/clientset/versioned/typed/management/v1"
+	fakemanagementv1 "loft.sh/agent/generated/clientset/versioned/typed/management/v1/fake"
+	storagev1 "loft.sh/agent/generated/clientset/versioned/typed/storage/v1"
+	fakestoragev1 "loft.sh/agent/generated/clientset/versioned/typed/storage/v1/fake"
 )
 
 // NewSimpleClientset returns a clientset that will respond with the provided objects.
@@ -123,4 +127,14 @@ var (
 // ClusterV1 retrieves the ClusterV1Client
 func (c *Clientset) ClusterV1() clusterv1.ClusterV1Interface {
 	return &fakeclusterv1.FakeClusterV1{Fake: &c.Fake}
+}
+
+// ManagementV1 retrieves the ManagementV1Client
+func (c *Clientset) ManagementV1() managementv1.ManagementV1Interface {
+	return &fakemanagementv1.FakeManagementV1{Fake: &c.Fake}
+}
+
+// StorageV1 retrieves the StorageV1Client
+func (c *Clientset) StorageV1() storagev1.StorageV1Interface {
+	return &fakestoragev1.FakeStorageV1{Fake: &c.Fake}
 }

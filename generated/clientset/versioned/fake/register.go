@@ -9,6 +9,8 @@ import (
 	serializer "k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clusterv1 "loft.sh/agent/apis/cluster/v1"
+	managementv1 "loft.sh/agent/apis/management/v1"
+	storagev1 "loft.sh/agent/apis/storage/v1"
 )
 
 var scheme = runtime.NewScheme()
@@ -16,6 +18,8 @@ var codecs = serializer.NewCodecFactory(scheme)
 
 var localSchemeBuilder = runtime.SchemeBuilder{
 	clusterv1.AddToScheme,
+	managementv1.AddToScheme,
+	storagev1.AddToScheme,
 }
 
 // AddToScheme adds all types of this clientset into the given scheme. This allows composition
