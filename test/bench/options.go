@@ -31,6 +31,8 @@ type Options struct {
 	ProfileTime time.Duration `json:"profileTime"`
 	// Profiles is the directory that the agent's profiles go to.
 	Profiles string `json:"-"`
+	// profiled are the kinds of work that the agent's CPU is profiled under.
+	profiled []string
 	// Dir keeps the control plane.
 	Dir string `json:"-"`
 	// Log takes what is done, for people.
@@ -40,17 +42,20 @@ type Options struct {
 // DefaultOptions are those of a full run.
 func DefaultOptions() Options {
 	return Options{
-		Rounds: 7, Duration: 300 * time.Millisecond,
+		Rounds: 10, Duration: 200 * time.Millisecond,
 		Work: workNames(), Clients: []string{string(load.HTTP2), string(load.HTTP1)},
 		Concurrency: []int{1, 16}, Targets: target.Names(),
 		IdleWatches: 1000, ProfileTime: 5 * time.Second,
+		profiled: []string{"get", "list-500", "list-20m", "create-delete"},
 	}
 }
 
-// Quick makes the run about a minute long.
+// Quick makes the run about a minute long: fewer rounds, and clients of one protocol.
 func (o *Options) Quick() {
-	o.Rounds, o.Duration = 3, 150*time.Millisecond
+	o.Rounds, o.Duration = 4, 150*time.Millisecond
+	o.Clients = []string{string(load.HTTP2)}
 	o.ProfileTime = 3 * time.Second
+	o.profiled = []string{"get"}
 }
 
 // Validate reports every error.

@@ -16,9 +16,6 @@ import (
 	"loft.sh/agent/test/bench/target"
 )
 
-// profiled are the kinds of work that the agent's CPU is profiled under.
-var profiled = []string{"get", "list-500", "list-20m", "create-delete"}
-
 // profileConcurrency is how many workers load the agent meanwhile.
 const profileConcurrency = 16
 
@@ -32,7 +29,7 @@ func (b *bench) profiles(ctx context.Context) error {
 		return fmt.Errorf("directory of profiles: %w", err)
 	}
 	for _, c := range b.cells() {
-		if c.concurrency != profileConcurrency || c.protocol != b.protocols()[0] || !slices.Contains(profiled, c.name) {
+		if c.concurrency != profileConcurrency || c.protocol != b.protocols()[0] || !slices.Contains(b.opts.profiled, c.name) {
 			continue
 		}
 		client, err := b.client(t, c.protocol)

@@ -128,51 +128,51 @@ func oneEvent(ctx context.Context, streams [2]*stream, w *writer) (time.Duration
 	return second.arrived.Sub(first.arrived), second.err
 }
 
-// bursts sends many events to an open watch, and counts those that do not arrive.
+// bursts sends many events to an open watch of each target, and counts those that do not arrive.
 func (b *bench) bursts(ctx context.Context, protocol load.Protocol, w *writer) error {
-	for _, t := range b.env.Targets {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	first, last := w.number+1, w.number+burstEvents
+	counts := make([]chan counted, len(b.env.Targets))
+	for i, t := range b.env.Targets {
 		client, err := b.client(t, protocol)
 		if err != nil {
 			return err
 		}
-		lost, err := burst(ctx, client, w)
+		s, err := openWatch(ctx, client, onlyWatched)
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.Name, err)
 		}
-		b.result.Add(watchKey(workBurst, protocol, t), result.Sample{result.Lost: float64(lost)})
+		defer s.close()
+		counts[i] = make(chan counted, 1)
+		go func() {
+			n, err := s.count(first, last)
+			counts[i] <- counted{n, err}
+		}()
+	}
+	for range burstEvents {
+		if err := w.write(ctx); err != nil {
+			return err
+		}
+	}
+	for i, t := range b.env.Targets {
+		arrived := <-counts[i]
+		// What has not come when the time is over is lost.
+		if arrived.err != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("%s: %w", t.Name, arrived.err)
+		}
+		b.result.Add(watchKey(workBurst, protocol, t), result.Sample{result.Lost: float64(burstEvents - arrived.n)})
 	}
 	return nil
 }
 
-func burst(ctx context.Context, client *load.Client, w *writer) (lost int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
-	defer cancel()
-	s, err := openWatch(ctx, client, onlyWatched)
-	if err != nil {
-		return 0, err
-	}
-	defer s.close()
-	first := w.number + 1
-	last := w.number + burstEvents
-	missing := make(chan int, 1)
-	failed := make(chan error, 1)
-	go func() {
-		count, err := s.count(first, last)
-		failed <- err
-		missing <- burstEvents - count
-	}()
-	for range burstEvents {
-		if err := w.write(ctx); err != nil {
-			return 0, err
-		}
-	}
-	if err := <-failed; err != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return 0, err
-	}
-	return <-missing, nil
+// counted is how many events arrived until an error, or all that were expected.
+type counted struct {
+	n   int
+	err error
 }
 
-// count counts the numbers from first to last that come in their order.
+// count counts the numbers from first to last that come, each after those before it, until the last.
 func (s *stream) count(first, last int) (count int, err error) {
 	for expected := first; expected <= last; {
 		e, err := s.next()
@@ -182,10 +182,10 @@ func (s *stream) count(first, last int) (count int, err error) {
 		if e.number < first {
 			continue // the object as it was
 		}
-		if e.number == expected {
+		if e.number >= expected {
 			count++
+			expected = e.number + 1
 		}
-		expected = max(expected, e.number+1)
 	}
 	return count, nil
 }

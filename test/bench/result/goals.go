@@ -34,9 +34,7 @@ func Goals() []Goal {
 		{Work: "watch-burst", Concurrency: 1, Metric: Lost, Bound: 0},
 		{Work: "watch-idle", Client: "http2", Concurrency: 1000, Metric: PerWatch, Bound: 60},
 		// What is cached is asked for anew now and then, so this is not zero to the last digit.
-		{Work: "get", Concurrency: 1, Metric: Extra, Bound: 0.001},
-		{Work: "get", Concurrency: 16, Metric: Extra, Bound: 0.001},
-		{Work: "create-delete", Concurrency: 16, Metric: Extra, Bound: 0.001},
+		{Work: AllWork, Concurrency: 0, Metric: Extra, Bound: 0.001},
 	}
 }
 

@@ -38,6 +38,9 @@ const (
 	HeapPerWatch Metric = "live_kib_per_watch"
 )
 
+// AllWork is the work of the cell that sums up a client's cells on one target.
+const AllWork = "all"
+
 // Key says what was measured.
 type Key struct {
 	Work        string `json:"work"`

@@ -138,7 +138,7 @@ func TestPrintShowsGoalsAndNotices(t *testing.T) {
 }
 
 func TestGoalsNameKnownWork(t *testing.T) {
-	known := []string{"get", "list-500", "list-20m", "create-delete", "watch-replay", "watch-event", "watch-burst", "watch-idle"}
+	known := []string{"get", "list-500", "list-20m", "create-delete", "watch-replay", "watch-event", "watch-burst", "watch-idle", AllWork}
 	for _, goal := range Goals() {
 		found := false
 		for _, name := range known {

@@ -10,8 +10,9 @@ const (
 	largeWork, mediumWork = "list-20m", "list-500"
 )
 
-// Summarise fills in the values of all cells from their rounds.
+// Summarise fills in the values of all cells from their rounds, and adds the cells of AllWork.
 func (r *Run) Summarise() {
+	r.addAll()
 	for i := range r.Cells {
 		cell := &r.Cells[i]
 		cell.Values = Sample{}
@@ -27,6 +28,29 @@ func (r *Run) Summarise() {
 	}
 	for i := range r.Cells {
 		r.growth(&r.Cells[i])
+	}
+}
+
+// addAll sums up requests: caches of the proxy expire in one cell or another, by chance.
+func (r *Run) addAll() {
+	sums := map[Key]Sample{}
+	var keys []Key
+	for _, cell := range r.Cells {
+		if _, there := cell.Rounds[0][Upstream]; !there {
+			continue
+		}
+		key := Key{Work: AllWork, Client: cell.Client, Target: cell.Target}
+		if sums[key] == nil {
+			sums[key] = Sample{}
+			keys = append(keys, key)
+		}
+		for _, round := range cell.Rounds {
+			sums[key][Requests] += round[Requests]
+			sums[key][Upstream] += round[Upstream]
+		}
+	}
+	for _, key := range keys {
+		r.Add(key, sums[key])
 	}
 }
 

@@ -51,16 +51,19 @@ func newBench() *cobra.Command {
 
 // applyQuick shortens what no flag was given for.
 func applyQuick(cmd *cobra.Command, opts *bench.Options) {
-	short := *opts
-	short.Quick()
-	if !cmd.Flags().Changed("rounds") {
-		opts.Rounds = short.Rounds
+	given := *opts
+	opts.Quick()
+	if cmd.Flags().Changed("rounds") {
+		opts.Rounds = given.Rounds
 	}
-	if !cmd.Flags().Changed("duration") {
-		opts.Duration = short.Duration
+	if cmd.Flags().Changed("duration") {
+		opts.Duration = given.Duration
 	}
-	if !cmd.Flags().Changed("profile-time") {
-		opts.ProfileTime = short.ProfileTime
+	if cmd.Flags().Changed("clients") {
+		opts.Clients = given.Clients
+	}
+	if cmd.Flags().Changed("profile-time") {
+		opts.ProfileTime = given.ProfileTime
 	}
 }
 
