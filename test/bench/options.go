@@ -44,7 +44,7 @@ func DefaultOptions() Options {
 	return Options{
 		Rounds: 10, Duration: 200 * time.Millisecond,
 		Work: workNames(), Clients: []string{string(load.HTTP2), string(load.HTTP1)},
-		Concurrency: []int{1, 16}, Targets: target.Names(),
+		Concurrency: []int{1, 16}, Targets: target.DefaultNames(),
 		IdleWatches: 1000, ProfileTime: 5 * time.Second,
 		profiled: []string{"get", "list-500", "list-20m", "create-delete"},
 	}

@@ -21,7 +21,10 @@ import (
 
 const (
 	// person is who asks through the endpoint.
-	person    = "bench"
+	person = "bench"
+	// certificateUser is who asks with a client certificate.
+	certificateUser = "bench-certificate"
+
 	stopGrace = 5 * time.Second
 	tokenTTL  = 4 * time.Hour
 	agentUser = "system:serviceaccount:loft:loft-agent"
@@ -76,6 +79,7 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 		{"grant access", e.grant},
 		{"make objects", e.seed},
 		{"direct", e.addDirect},
+		{"client certificate", e.addCertificate},
 		{"endpoint", e.addEndpoint},
 		{"nginx", e.addNginx},
 		{"kubectl proxy", e.addKubectl},
@@ -109,8 +113,7 @@ func (e *Env) path(elem ...string) string {
 	return filepath.Join(append([]string{e.opts.Dir}, elem...)...)
 }
 
-// addDirect adds the API server itself, asked by a service account. That is cheaper for it than a
-// client certificate, whose chain it verifies with every request, so it is the harder yardstick.
+// addDirect adds the API server itself, asked by a service account.
 func (e *Env) addDirect(ctx context.Context) error {
 	token, user, err := e.account(ctx, "direct")
 	if err != nil {
@@ -118,6 +121,28 @@ func (e *Env) addDirect(ctx context.Context) error {
 	}
 	e.Targets = append(e.Targets, &Target{
 		Name: Direct, BaseURL: e.Sandbox.Cluster().URL(), Token: token, TLS: e.clusterTLS(), User: user,
+	})
+	return nil
+}
+
+// addCertificate adds the API server asked with a client certificate. Its chain is verified with every
+// request, where a token's verification is cached, so the token is the harder yardstick.
+func (e *Env) addCertificate(context.Context) error {
+	if !e.wanted(Certificate) {
+		return nil
+	}
+	cert, key, err := e.Sandbox.Cluster().IssueClientCert(certificateUser, nil)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("client certificate: %w", err)
+	}
+	config := e.clusterTLS()
+	config.Certificates = []tls.Certificate{pair}
+	e.Targets = append(e.Targets, &Target{
+		Name: Certificate, BaseURL: e.Sandbox.Cluster().URL(), TLS: config, User: certificateUser,
 	})
 	return nil
 }

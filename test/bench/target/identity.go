@@ -33,6 +33,7 @@ func (e *Env) grant(ctx context.Context) error {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
 		Subjects: []rbacv1.Subject{
 			{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: accesstoken.PersonName(person)},
+			{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: certificateUser},
 			{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: group},
 		},
 	}
@@ -55,6 +56,7 @@ func flowSchema(group string) *flowcontrolv1.FlowSchema {
 			Rules: []flowcontrolv1.PolicyRulesWithSubjects{{
 				Subjects: []flowcontrolv1.Subject{
 					{Kind: flowcontrolv1.SubjectKindUser, User: &flowcontrolv1.UserSubject{Name: accesstoken.PersonName(person)}},
+					{Kind: flowcontrolv1.SubjectKindUser, User: &flowcontrolv1.UserSubject{Name: certificateUser}},
 					{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: group}},
 				},
 				ResourceRules: []flowcontrolv1.ResourcePolicyRule{{

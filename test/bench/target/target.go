@@ -13,10 +13,15 @@ const (
 	Endpoint = "endpoint"
 	Nginx    = "nginx"
 	Kubectl  = "kubectl-proxy"
+	// Certificate is the API server itself, asked with a client certificate and not with a token.
+	Certificate = "direct-certificate"
 )
 
 // Names of all targets; the first is what the others are compared with.
-func Names() []string { return []string{Direct, Endpoint, Nginx, Kubectl} }
+func Names() []string { return append(DefaultNames(), Certificate) }
+
+// DefaultNames are those of the targets that are measured where nothing else is said.
+func DefaultNames() []string { return []string{Direct, Endpoint, Nginx, Kubectl} }
 
 // Target is one way to the API server.
 type Target struct {
