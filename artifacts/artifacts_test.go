@@ -15,7 +15,7 @@ import (
 )
 
 // folders holds every folder of manifests, embedded or not.
-var folders = []string{"agent", "agent-cert-manager", "expose"}
+var folders = []string{"agent", "agent-cert-manager", "expose", "monitoring"}
 
 func agentObjects(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
@@ -142,6 +142,7 @@ func TestEverythingIsInTheNamespaceLoft(t *testing.T) {
 	objects := agentObjects(t)
 	objects = append(objects, exampleObjects(t, "expose")...)
 	objects = append(objects, exampleObjects(t, "agent-cert-manager")...)
+	objects = append(objects, exampleObjects(t, "monitoring")...)
 	for _, object := range objects {
 		id := object.GetKind() + " " + object.GetName()
 		switch object.GetKind() {

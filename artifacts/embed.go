@@ -1,8 +1,8 @@
 // Package artifacts holds the manifests that install and expose the agent.
 //
 // The files are what people read and apply by hand; the program embeds those of the folder agent,
-// so that what the manager installs is the same bytes. The folders expose and agent-cert-manager
-// are examples to edit and are not embedded.
+// so that what the manager installs is the same bytes. The folders expose, monitoring and
+// agent-cert-manager are examples to edit and are not embedded.
 //
 // What surprises: kustomization.yaml is also the order in which the manager applies the files, and
 // the APIService comes last without a caBundle, which the one who makes the serving certificate

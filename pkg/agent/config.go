@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -75,7 +76,21 @@ func NewConfig(o *Options) (*Config, error) {
 	if err := c.applyDoors(o); err != nil {
 		return nil, err
 	}
+	if err := c.applyTracing(o); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// applyTracing has all requests traced where that was asked for.
+func (c *Config) applyTracing(o *Options) error {
+	provider, err := o.Tracing.NewProvider(context.Background(), c.generic.APIServerID)
+	if provider == nil || err != nil {
+		return err
+	}
+	// The generic server shuts it down when it ends.
+	c.generic.TracerProvider, c.door.TracerProvider = provider, provider
+	return nil
 }
 
 // host connects to the host cluster.

@@ -17,6 +17,7 @@ import (
 
 	"loft.sh/agent/pkg/agent/direct"
 	"loft.sh/agent/pkg/agent/listen"
+	"loft.sh/agent/pkg/agent/observe"
 	"loft.sh/agent/pkg/agent/trust"
 )
 
@@ -33,6 +34,7 @@ type Options struct {
 	Direct         *direct.Options
 	Listen         *listen.Options
 	Trust          *trust.Options
+	Tracing        *observe.TracingOptions
 	Logs           *logs.Options
 }
 
@@ -50,6 +52,7 @@ func NewOptions() *Options {
 		Direct:         direct.NewOptions(),
 		Listen:         listen.NewOptions(),
 		Trust:          trust.NewOptions(),
+		Tracing:        observe.NewTracingOptions(),
 		Logs:           logs.NewOptions(),
 	}
 	o.SecureServing.BindPort = 8443
@@ -76,6 +79,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Audit.AddFlags(sets.FlagSet("audit"))
 	o.Listen.AddFlags(sets.FlagSet("server"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("server"))
+	o.Tracing.AddFlags(sets.FlagSet("tracing"))
 	addLogFlags(o.Logs, sets.FlagSet("logs"))
 	return sets
 }
@@ -109,6 +113,7 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Direct.Validate()...)
 	errs = append(errs, o.Listen.Validate()...)
 	errs = append(errs, o.Trust.Validate()...)
+	errs = append(errs, o.Tracing.Validate()...)
 	if _, err := o.hostConfig(); err != nil {
 		errs = append(errs, err)
 	}

@@ -31,6 +31,10 @@ var (
 
 func init() {
 	legacyregistry.MustRegister(verifications, reviews)
+	// A rate needs the 0 before the first.
+	for _, result := range []string{"authenticated", "refused", "failed"} {
+		reviews.WithLabelValues(result)
+	}
 	verifiedCached, verifiedNew = verifications.WithLabelValues("cached"), verifications.WithLabelValues("verified")
 }
 

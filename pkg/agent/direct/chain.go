@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -45,6 +46,8 @@ type Config struct {
 	// Draining is closed when the agent wants its open streams to end, so that their clients open
 	// them elsewhere. Nil: it never does.
 	Draining <-chan struct{}
+	// TracerProvider makes spans. Nil: nothing is traced.
+	TracerProvider trace.TracerProvider
 
 	refuse   statuserr.Writer
 	requests *observe.Requests
@@ -88,6 +91,8 @@ func (c *Config) chain() []filter {
 		c.withAuthentication,
 		// Around everything that decides by who the user is.
 		c.withAudit,
+		// Behind authentication, so that strangers cost no spans.
+		c.withTracing,
 		// Asks for the inner request, as the API server would; sets the user that is forwarded.
 		func(h http.Handler) http.Handler {
 			return impersonation.WithConstrainedImpersonation(h, c.Authorizer, c.Serializer)

@@ -82,7 +82,7 @@ type testDoor struct {
 	audit      *sink
 }
 
-func newDoor(t *testing.T, host http.Handler, decision decide) testDoor {
+func newDoor(t *testing.T, host http.Handler, decision decide, change ...func(*Config)) testDoor {
 	t.Helper()
 	server := httptest.NewTLSServer(host)
 	t.Cleanup(server.Close)
@@ -102,12 +102,16 @@ func newDoor(t *testing.T, host http.Handler, decision decide) testDoor {
 	fake := clocktesting.NewFakeClock(time.Now())
 	verifier, _, token := issue(t, fake)
 	d := testDoor{audit: &sink{added: make(chan struct{}, 100)}, token: token}
-	front := httptest.NewServer(New(Config{
+	config := Config{
 		Prefix: ClusterPrefix, Authenticator: &authn.Authenticator{Direct: verifier}, Authorizer: authorizer.AuthorizerFunc(decision.Authorize),
 		AuditSink: d.audit, AuditPolicy: policy.NewPolicyRuleEvaluator(rules), Activity: NewCounter(),
 		Forwarder: proxy.New(upstream, statuserr.NewWriter(codecs)), Lifetimes: NewLifetimes(verifier, clock.RealClock{}),
 		Serializer: codecs, Timeout: time.Minute, MaxInFlight: 10, MaxMutatingInFlight: 10, InFlight: &utilwaitgroup.SafeWaitGroup{},
-	}))
+	}
+	for _, do := range change {
+		do(&config)
+	}
+	front := httptest.NewServer(New(config))
 	t.Cleanup(front.Close)
 	d.url = front.URL
 	return d

@@ -17,15 +17,15 @@ const (
 	maxName = 253
 )
 
-// resource is what a request is for.
-type resource struct{ group, name, subresource string }
+// subject is what a request is for.
+type subject struct{ group, name, subresource string }
 
 // otherResource stands for those that are not counted by name.
-var otherResource = resource{name: Other}
+var otherResource = subject{name: Other}
 
 // outcome tells the series of one door apart.
 type outcome struct {
-	resource resource
+	resource subject
 	verb     Verb
 	code     int
 }
@@ -37,11 +37,11 @@ type bounded struct {
 
 	lock      sync.RWMutex
 	series    map[outcome]metrics.CounterMetric
-	resources map[resource]struct{}
+	resources map[subject]struct{}
 }
 
 func newBounded(door Door) *bounded {
-	return &bounded{door: door, series: map[outcome]metrics.CounterMetric{}, resources: map[resource]struct{}{}}
+	return &bounded{door: door, series: map[outcome]metrics.CounterMetric{}, resources: map[subject]struct{}{}}
 }
 
 // count counts o; o may hold strings of the request as they are.
@@ -67,7 +67,7 @@ func (b *bounded) add(o outcome) metrics.CounterMetric {
 		return counter
 	}
 	// A copy, since the original would keep the whole URL.
-	o.resource = resource{strings.Clone(o.resource.group), strings.Clone(o.resource.name), strings.Clone(o.resource.subresource)}
+	o.resource = subject{strings.Clone(o.resource.group), strings.Clone(o.resource.name), strings.Clone(o.resource.subresource)}
 	counter := requestsTotal.WithLabelValues(b.door.String(), o.verb.String(), o.resource.group, o.resource.name, o.resource.subresource, codeLabel(o.code))
 	b.series[o] = counter
 	return counter
@@ -75,19 +75,19 @@ func (b *bounded) add(o outcome) metrics.CounterMetric {
 
 // admit says whether r is counted by name. An error proves nothing: who may not do a thing is told
 // so whether it exists or not.
-func (b *bounded) admit(r resource, code int) bool {
-	if _, known := b.resources[r]; known || r == (resource{}) {
+func (b *bounded) admit(r subject, code int) bool {
+	if _, known := b.resources[r]; known || r == (subject{}) {
 		return true
 	}
 	if code < 100 || code >= 400 || len(b.resources) >= maxResources || !r.fits() {
 		return false
 	}
-	b.resources[resource{strings.Clone(r.group), strings.Clone(r.name), strings.Clone(r.subresource)}] = struct{}{}
+	b.resources[subject{strings.Clone(r.group), strings.Clone(r.name), strings.Clone(r.subresource)}] = struct{}{}
 	return true
 }
 
 // fits says whether r can be the values of labels.
-func (r resource) fits() bool {
+func (r subject) fits() bool {
 	for _, value := range []string{r.group, r.name, r.subresource} {
 		if len(value) > maxName || !utf8.ValidString(value) {
 			return false

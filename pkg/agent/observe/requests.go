@@ -99,7 +99,7 @@ func (a *Answer) end() {
 	}
 	o := outcome{verb: verb, code: a.code}
 	if a.info.IsResourceRequest {
-		o.resource = resource{a.info.APIGroup, a.info.Resource, a.info.Subresource}
+		o.resource = subject{a.info.APIGroup, a.info.Resource, a.info.Subresource}
 	}
 	q.ended.count(o)
 }

@@ -1,0 +1,59 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"loft.sh/agent/pkg/agent/direct"
+	"loft.sh/agent/pkg/agent/observe"
+)
+
+// metricsFile is the reference of the agent's own metrics; UPDATE_GOLDEN=true go test ./pkg/agent
+// writes it anew.
+const metricsFile = "testdata/metrics.txt"
+
+func TestMetrics(t *testing.T) {
+	// A metric with labels is there from its first value on.
+	direct.NewCounter()
+	observe.NewRequests(observe.Direct).Unread(errors.New("x"))
+	newCertificates(genericoptions.NewSecureServingOptions(), genericoptions.NewSecureServingOptions())
+
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "loft_agent_") {
+			continue
+		}
+		var labels []string
+		for _, label := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, label.GetName())
+		}
+		kind := strings.ToLower(f.GetType().String())
+		fmt.Fprintf(&got, "%s{%s} %s\n    %s\n", f.GetName(), strings.Join(labels, ","), kind, f.GetHelp())
+		if counts := strings.HasSuffix(f.GetName(), "_total"); counts != (kind == "counter") {
+			t.Errorf("%s is a %s: counters, and they alone, end with _total", f.GetName(), kind)
+		}
+	}
+	if os.Getenv("UPDATE_GOLDEN") == "true" {
+		if err := os.WriteFile(metricsFile, []byte(got.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(metricsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
