@@ -10,7 +10,7 @@ import (
 	"k8s.io/component-base/cli/globalflag"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
-	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
+	_ "k8s.io/component-base/logs/json/register"         // --logging-format=json
 	_ "k8s.io/component-base/metrics/prometheus/version" // kubernetes_build_info
 	"k8s.io/component-base/term"
 	"k8s.io/component-base/version"
