@@ -23,6 +23,11 @@ test: verify bin/sandbox ## Run every test: verify, then unit and integration te
 	bin/sandbox programs
 	hack/test.sh -timeout $(TEST_TIMEOUT)
 
+.PHONY: conformance
+conformance: ## Run Kubernetes conformance specs directly and through the endpoint, and compare (CONFORMANCE_ARGS=--focus=...)
+	go build -o bin/conformance ./test/conformance/cmd/conformance
+	@bin/conformance $(CONFORMANCE_ARGS)
+
 .PHONY: nginx
 nginx: bin/sandbox ## Run kubectl's list through nginx, as the Ingress manifest sets it up
 	bin/sandbox programs
