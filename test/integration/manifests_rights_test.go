@@ -54,6 +54,15 @@ func testRules(t *testing.T, agent, anyone *rest.Config) {
 		"impersonate /serviceaccounts",
 		"impersonate /users",
 		"impersonate authentication.k8s.io/*",
+		"impersonate-on:user-info:create */*",
+		"impersonate-on:user-info:delete */*",
+		"impersonate-on:user-info:deletecollection */*",
+		"impersonate-on:user-info:get */*",
+		"impersonate-on:user-info:list */*",
+		"impersonate-on:user-info:patch */*",
+		"impersonate-on:user-info:update */*",
+		"impersonate-on:user-info:watch */*",
+		"impersonate:user-info authentication.k8s.io/*",
 	}
 	inLoft := []string{
 		"get /configmaps loft-agent-trust",
@@ -136,8 +145,10 @@ var accessTests = []struct {
 	{"update", "coordination.k8s.io", "leases", "loft", "loft-agent", false},
 	{"create", "events.k8s.io", "events", "loft", "", false},
 
-	{"impersonate:user-info", "authentication.k8s.io", "users", "", "loft:user:alice", false},
-	{"impersonate-on:user-info:list", "", "secrets", "", "", false},
+	{"impersonate:user-info", "authentication.k8s.io", "users", "", "loft:user:alice", true},
+	{"impersonate-on:user-info:list", "", "secrets", "", "", true},
+	{"impersonate:serviceaccount", "authentication.k8s.io", "serviceaccounts", "default", "builder", false},
+	{"impersonate:arbitrary-node", "authentication.k8s.io", "nodes", "", "worker", false},
 	{"list", "", "secrets", "", "", false},
 	{"get", "", "secrets", "loft", "loft-agent-serving", false},
 	{"create", "", "pods", "loft", "", false},
