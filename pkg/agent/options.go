@@ -60,6 +60,8 @@ func NewOptions() *Options {
 	o.SecureServing.ServerCert.CertDirectory = ""
 	o.Authentication.WithCustomRetryBackoff(reviewBackoff)
 	o.Authorization.WithCustomRetryBackoff(reviewBackoff)
+	// A door remembers a yes for two seconds more: ten in all.
+	o.Authorization.AllowCacheTTL = 8 * time.Second
 	// The host cluster decides for its administrators, too.
 	o.Authorization.AlwaysAllowGroups = nil
 	return o

@@ -50,6 +50,7 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 
 	refuse   statuserr.Writer
+	permits  *permits
 	requests *observe.Requests
 }
 
@@ -59,6 +60,7 @@ type filter func(http.Handler) http.Handler
 // New returns the door's handler.
 func New(c Config) http.Handler {
 	c.refuse = statuserr.NewWriter(c.Serializer)
+	c.permits = newPermits()
 	c.requests = observe.NewRequests(door(c.Prefix))
 	var handler http.Handler = http.HandlerFunc(c.forward)
 	filters := c.chain()

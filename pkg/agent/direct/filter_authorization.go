@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/klog/v2"
 
+	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
 )
@@ -24,11 +26,11 @@ func (c *Config) withAuthorization(next http.Handler) http.Handler {
 			c.refuse(w, r, apierrors.NewInternalError(errors.New("no caller in the context")))
 			return
 		}
-		if err := c.authorize(r, caller.User); err != nil {
+		target := TargetFrom(r.Context())
+		if err := c.permit(r, target, caller); err != nil {
 			c.refuse(w, r, err)
 			return
 		}
-		target := TargetFrom(r.Context())
 		if caller.Token != nil {
 			if reason := outOfScope(&caller.Token.Scope, target); reason != "" {
 				c.refuse(w, r, forbidden(caller.User, reason))
@@ -39,10 +41,26 @@ func (c *Config) withAuthorization(next http.Handler) http.Handler {
 	})
 }
 
+// permit asks whether the caller may use the endpoint, and remembers a yes for a token.
+func (c *Config) permit(r *http.Request, target *Target, caller authn.Caller) error {
+	asked := permit{token: caller.Token, verb: endpointVerb(r, target)}
+	if caller.Token == nil {
+		return c.authorize(r, caller.User, asked.verb)
+	}
+	now := time.Now()
+	if c.permits.has(asked, now) {
+		return nil
+	}
+	if err := c.authorize(r, caller.User, asked.verb); err != nil {
+		return err
+	}
+	c.permits.add(asked, now)
+	return nil
+}
+
 // authorize asks the host cluster. Whatever is not a clear yes is a no; a question that could not
 // be asked is neither.
-func (c *Config) authorize(r *http.Request, u user.Info) error {
-	verb := endpointVerb(r, TargetFrom(r.Context()))
+func (c *Config) authorize(r *http.Request, u user.Info, verb string) error {
 	decision, reason, err := c.Authorizer.Authorize(r.Context(), authorizer.AttributesRecord{
 		User: u, Verb: verb, APIGroup: "cluster.loft.sh", APIVersion: "v1",
 		Resource: "kubernetes", Subresource: "proxy", Name: "cluster", ResourceRequest: true,
