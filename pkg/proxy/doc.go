@@ -9,5 +9,7 @@
 //     still be answered.
 //   - There are three lanes (see Lane): short requests and upgrades speak HTTP/1.1 upstream, open
 //     watches share HTTP/2 connections. Which request takes which lane is decided in one place.
+//   - Short requests do without net/http's transport (see shortTransport), for its wake-ups cost
+//     more than all the rest. It still carries large bodies.
 //   - The path is forwarded byte for byte as it was parsed; nothing is cleaned or folded.
 package proxy

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 )
 
@@ -53,7 +54,8 @@ func failureOf(err error) Failure {
 	case errors.As(err, &operation) && operation.Op == "dial":
 		return FailureDial
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+		strings.HasSuffix(err.Error(), "server closed idle connection"): // net/http's own, not exported
 		return FailureReset
 	}
 	return FailureOther

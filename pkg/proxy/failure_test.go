@@ -64,9 +64,13 @@ func TestFailuresOfARealConnectionAreTold(t *testing.T) {
 		{"ends before the answer", "http://" + silent(t, true), true, FailureReset},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			timeout := patience
+			if tc.want == FailureTimeout {
+				timeout = 100 * time.Millisecond
+			}
 			client := &http.Client{Transport: &http.Transport{
 				TLSClientConfig:     &tls.Config{InsecureSkipVerify: tc.insecure},
-				TLSHandshakeTimeout: 100 * time.Millisecond, ResponseHeaderTimeout: 100 * time.Millisecond,
+				TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout,
 			}}
 			t.Cleanup(client.CloseIdleConnections)
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, tc.url, nil)

@@ -167,7 +167,7 @@ func (f *Forwarder) failed(r *http.Request, call *Call, kind Failure, err error)
 
 func requestBodyError(err error) bool {
 	var tooLarge *http.MaxBytesError
-	return errors.As(err, &tooLarge)
+	return errors.As(err, &tooLarge) || errors.Is(err, errRequestBody)
 }
 
 // logWriter carries the reverse proxy's own notes, such as a failed copy, into the log.

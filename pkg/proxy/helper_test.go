@@ -83,7 +83,7 @@ func forwarderTo(t *testing.T, config *rest.Config) *Forwarder {
 	}
 	t.Cleanup(func() {
 		for _, lane := range upstream.lanes {
-			lane.(*http.Transport).CloseIdleConnections()
+			lane.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 		}
 	})
 	scheme := apiruntime.NewScheme()

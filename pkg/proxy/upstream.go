@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func NewUpstream(config *rest.Config) (*Upstream, error) {
 	}
 	u := &Upstream{base: base, token: tokenSource(config), config: tlsConfig}
 	u.lanes = [...]http.RoundTripper{
-		Short:   u.transport("http/1.1"),
+		Short:   u.shortTransport(),
 		Stream:  u.transport("h2"),
 		Upgrade: u.upgradeTransport(),
 	}
@@ -108,6 +109,37 @@ func (u *Upstream) transport(protocol string) *http.Transport {
 	return utilnet.SetTransportDefaults(t)
 }
 
+// shortTransport dials as the general transport does.
+func (u *Upstream) shortTransport() *shortTransport {
+	general := u.transport("http/1.1")
+	address := u.base.Host
+	if u.base.Port() == "" {
+		address = net.JoinHostPort(u.base.Hostname(), u.base.Scheme)
+	}
+	config := general.TLSClientConfig
+	if config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName = u.base.Hostname()
+	}
+	dial := func(ctx context.Context) (*conn, error) {
+		socket, err := general.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		if u.base.Scheme != "https" {
+			return newConn(socket, socket), nil
+		}
+		encrypted := tls.Client(socket, config)
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		if err := encrypted.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("TLS handshake: %w", err), socket.Close())
+		}
+		return newConn(encrypted, socket), nil
+	}
+	return &shortTransport{general: general, pool: pool{dial: dial}}
+}
+
 func (u *Upstream) upgradeTransport() *http.Transport {
 	t := u.transport("http/1.1")
 	// A refused upgrade must not leave a connection on which bytes of the other protocol follow.
@@ -116,10 +148,10 @@ func (u *Upstream) upgradeTransport() *http.Transport {
 }
 
 func (u *Upstream) tlsConfig(protocol string) *tls.Config {
-	if u.config == nil {
-		return nil
+	c := u.config.Clone() // nil where the system's authorities are trusted
+	if c == nil {
+		c = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	c := u.config.Clone()
 	c.NextProtos = []string{protocol}
 	return c
 }

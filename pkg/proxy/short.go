@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// smallBody is the largest request body, in bytes, that is held while its request is sent. Nearly
+// every object fits; what is larger takes the general transport.
+const smallBody = 64 << 10
+
+// shortTransport carries short requests over kept HTTP/1.1 connections on the goroutine that
+// serves them. net/http's transport hands each request to one goroutine and its answer to another;
+// those wake-ups cost more than everything else that is done with a small request. What is not
+// small and simple is left to it.
+type shortTransport struct {
+	general *http.Transport
+	pool    pool
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *shortTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !simple(req) {
+		return t.general.RoundTrip(req)
+	}
+	ctx := req.Context()
+	body, err := readBody(req)
+	if err != nil {
+		return nil, err
+	}
+	defer body.release()
+	for {
+		conn, err := t.pool.get(ctx)
+		if err != nil {
+			return nil, errors.Join(err, ctx.Err())
+		}
+		res, err := t.try(conn, req, body.bytes())
+		if err == nil {
+			return res, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !conn.mayRetry(req.Method) {
+			return nil, err
+		}
+	}
+}
+
+// CloseIdleConnections closes what is not in use.
+func (t *shortTransport) CloseIdleConnections() {
+	t.pool.closeIdle()
+	t.general.CloseIdleConnections()
+}
+
+// try sends req over conn and reads the head of the answer. The connection belongs to the answer's
+// body then; where try fails it is closed.
+func (t *shortTransport) try(conn *conn, req *http.Request, body []byte) (*http.Response, error) {
+	stop := context.AfterFunc(req.Context(), conn.interrupt)
+	res, err := conn.exchange(req, body)
+	if err != nil {
+		stop()
+		conn.close()
+		return nil, err
+	}
+	answer := &shortBody{ReadCloser: res.Body, ctx: req.Context(), pool: &t.pool, conn: conn, stop: stop, keep: !res.Close}
+	if res.Body == http.NoBody {
+		answer.end(true)
+		return res, nil
+	}
+	res.Body = answer
+	return res, nil
+}
+
+// simple says whether the body of req is small, and its length known beforehand.
+func simple(req *http.Request) bool {
+	if req.Body == nil || req.Body == http.NoBody {
+		return true
+	}
+	return req.ContentLength >= 0 && req.ContentLength <= smallBody && req.Header.Get("Expect") == ""
+}
+
+// heldBody is a request's body in a borrowed buffer. The zero value is empty.
+type heldBody struct{ buffer *bytes.Buffer }
+
+var heldBodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func readBody(req *http.Request) (heldBody, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return heldBody{}, nil
+	}
+	body := heldBody{heldBodies.Get().(*bytes.Buffer)}
+	// One byte more than was announced would be noticed; the server's own reader sees to it.
+	_, err := io.CopyN(body.buffer, req.Body, req.ContentLength)
+	if err = errors.Join(err, req.Body.Close()); err != nil {
+		body.release()
+		return heldBody{}, fmt.Errorf("%w: %w", errRequestBody, err)
+	}
+	return body, nil
+}
+
+func (b heldBody) bytes() []byte {
+	if b.buffer == nil {
+		return nil
+	}
+	return b.buffer.Bytes()
+}
+
+func (b heldBody) release() {
+	if b.buffer != nil {
+		b.buffer.Reset()
+		heldBodies.Put(b.buffer)
+	}
+}
+
+// shortBody gives the connection back when the answer has been read to its end, and closes it
+// where that does not happen.
+type shortBody struct {
+	io.ReadCloser
+	ctx  context.Context
+	pool *pool
+	conn *conn
+	stop func() bool
+	keep bool
+}
+
+// Read implements io.Reader.
+func (b *shortBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	b.end(err == io.EOF)
+	if err != io.EOF && b.ctx.Err() != nil {
+		err = b.ctx.Err()
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *shortBody) Close() error {
+	b.end(false)
+	return nil
+}
+
+// end lets go of the connection, once. whole says whether nothing of the answer is left on it.
+func (b *shortBody) end(whole bool) {
+	conn := b.conn
+	if conn == nil {
+		return
+	}
+	b.conn = nil
+	// Where stop comes too late, the deadline of an interrupt may still be set on the connection.
+	if b.stop() && whole && b.keep {
+		b.pool.put(conn)
+		return
+	}
+	conn.close()
+}
