@@ -22,6 +22,13 @@ import (
 // is measured.
 const clientGC = 800
 
+const (
+	// othersEvery is the number of rounds in which nginx and kubectl proxy are measured once.
+	othersEvery = 2
+	// slowEvery is the number of rounds in which slow work is measured once.
+	slowEvery = 4
+)
+
 // bench is a run under way.
 type bench struct {
 	opts    Options
@@ -94,10 +101,17 @@ func (b *bench) closeClients() {
 	}
 }
 
-// rotated are the targets in the order of a round.
+// rotated are the targets of a round, in another order each time. Those that the endpoint is not
+// judged by take part in every second round: the time goes to those that it is.
 func (b *bench) rotated(round int) []*target.Target {
-	n := len(b.env.Targets)
-	return slices.Concat(b.env.Targets[round%n:], b.env.Targets[:round%n])
+	targets := b.env.Targets
+	if round > 0 && round%othersEvery == 0 {
+		targets = slices.DeleteFunc(slices.Clone(targets), func(t *target.Target) bool {
+			return t.Name != target.Direct && t.Name != target.Endpoint
+		})
+	}
+	first := (round/othersEvery + round/slowEvery) % len(targets)
+	return slices.Concat(targets[first:], targets[:first])
 }
 
 func (b *bench) protocols() []load.Protocol {

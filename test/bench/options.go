@@ -42,7 +42,7 @@ type Options struct {
 // DefaultOptions are those of a full run.
 func DefaultOptions() Options {
 	return Options{
-		Rounds: 10, Duration: 200 * time.Millisecond,
+		Rounds: 40, Duration: 50 * time.Millisecond,
 		Work: workNames(), Clients: []string{string(load.HTTP2), string(load.HTTP1)},
 		Concurrency: []int{1, 16}, Targets: target.DefaultNames(),
 		IdleWatches: 1000, ProfileTime: 5 * time.Second,
@@ -52,7 +52,7 @@ func DefaultOptions() Options {
 
 // Quick makes the run about a minute long: fewer rounds, and clients of one protocol.
 func (o *Options) Quick() {
-	o.Rounds, o.Duration = 4, 150*time.Millisecond
+	o.Rounds = 20
 	o.Clients = []string{string(load.HTTP2)}
 	o.ProfileTime = 3 * time.Second
 	o.profiled = []string{"get"}

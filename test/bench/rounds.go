@@ -47,17 +47,23 @@ func (b *bench) rounds(ctx context.Context) error {
 	for round := range b.opts.Rounds + 1 {
 		began := time.Now()
 		for _, c := range cells {
+			if c.slow && round > 0 && round%slowEvery != 1 {
+				continue
+			}
 			for _, t := range b.rotated(round) {
 				sample, err := b.measure(ctx, c, t)
 				if err != nil {
 					return fmt.Errorf("%s on %s, %s, %d workers: %w", c.name, t.Name, c.protocol, c.concurrency, err)
 				}
 				if round > 0 {
+					sample[result.Round] = float64(round)
 					b.result.Add(c.key(t), sample)
 				}
 			}
 		}
-		b.logf("bench: round %d of %d (%.1fs)", round, b.opts.Rounds, time.Since(began).Seconds())
+		if round%10 == 0 {
+			b.logf("bench: round %d of %d (%.1fs)", round, b.opts.Rounds, time.Since(began).Seconds())
+		}
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 const (
 	// eventsPerRound are sent one by one, each once the one before has arrived everywhere.
 	eventsPerRound = 40
+	// eventRounds count, one before them does not.
+	eventRounds = 6
 	// quiet is how long nothing happens before such an event.
 	quiet = 3 * time.Millisecond
 	// burstEvents are sent without waiting.
@@ -60,7 +62,7 @@ func watchKey(name string, protocol load.Protocol, t *target.Target) result.Key 
 // events measures how much later than on a direct watch an event arrives. Both watches are open at
 // once; the direct target is compared with itself, which shows what the comparison can tell.
 func (b *bench) events(ctx context.Context, protocol load.Protocol, w *writer) error {
-	for round := range b.opts.Rounds + 1 {
+	for round := range eventRounds + 1 {
 		for _, t := range b.rotated(round) {
 			sample, err := b.delays(ctx, protocol, t, w)
 			if err != nil {
@@ -201,7 +203,7 @@ func (b *bench) replays(ctx context.Context, protocol load.Protocol, w *writer) 
 			return err
 		}
 	}
-	for round := range 2*b.opts.Rounds + 1 {
+	for round := range b.opts.Rounds + 1 {
 		for _, t := range b.rotated(round) {
 			client, err := b.client(t, protocol)
 			if err != nil {
@@ -212,7 +214,9 @@ func (b *bench) replays(ctx context.Context, protocol load.Protocol, w *writer) 
 				return fmt.Errorf("%s: %w", t.Name, err)
 			}
 			if round > 0 {
-				b.result.Add(watchKey(workReplay, protocol, t), result.Sample{result.Throughput: replayEvents / took.Seconds()})
+				b.result.Add(watchKey(workReplay, protocol, t), result.Sample{
+					result.Round: float64(round), result.Throughput: replayEvents / took.Seconds(),
+				})
 			}
 		}
 	}

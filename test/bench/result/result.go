@@ -13,6 +13,9 @@ type Metric string
 
 // The metrics. Those that begin with Added, and Ratio, compare with the direct target.
 const (
+	// Round is the number of the round that a sample is of.
+	Round Metric = "round"
+
 	P50        Metric = "p50_ms"
 	P99        Metric = "p99_ms"
 	AddedP50   Metric = "added_p50_ms"
@@ -79,7 +82,7 @@ type Run struct {
 	Own map[string]int `json:"own_requests,omitempty"`
 }
 
-// Add a round's sample to the key's cell. All keys get their rounds in the same order.
+// Add a round's sample to the key's cell. What is to be compared with the direct target says its Round.
 func (r *Run) Add(key Key, sample Sample) {
 	i := slices.IndexFunc(r.Cells, func(c Cell) bool { return c.Key == key })
 	if i < 0 {

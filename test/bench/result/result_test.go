@@ -14,9 +14,9 @@ import (
 func made(endpoint ...float64) *Run {
 	r := &Run{}
 	for i, base := range []float64{1000, 100, 1000} {
-		r.Add(Key{"get", "http2", 16, "direct"}, Sample{P50: 1, Throughput: base})
+		r.Add(Key{"get", "http2", 16, "direct"}, Sample{Round: float64(i), P50: 1, Throughput: base})
 		r.Add(Key{"get", "http2", 16, "endpoint"}, Sample{
-			P50: 1.5, Throughput: base * endpoint[i], Requests: 100, Upstream: 100 + float64(i), CPU: 0.2,
+			Round: float64(i), P50: 1.5, Throughput: base * endpoint[i], Requests: 100, Upstream: 100 + float64(i), CPU: 0.2,
 		})
 	}
 	r.Summarise()

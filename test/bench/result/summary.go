@@ -1,6 +1,8 @@
 package result
 
 import (
+	"slices"
+
 	"loft.sh/agent/test/bench/load"
 )
 
@@ -17,6 +19,9 @@ func (r *Run) Summarise() {
 		cell := &r.Cells[i]
 		cell.Values = Sample{}
 		for metric := range cell.Rounds[0] {
+			if metric == Round {
+				continue
+			}
 			cell.Values[metric] = load.Median(cell.values(metric))
 		}
 		key := cell.Key
@@ -69,15 +74,21 @@ func (c *Cell) compare(base *Cell) {
 			continue
 		}
 		var compared []float64
-		for i := range min(len(c.Rounds), len(base.Rounds)) {
-			mine, theirs := c.Rounds[i][of], base.Rounds[i][of]
+		for _, round := range c.Rounds {
+			i := slices.IndexFunc(base.Rounds, func(s Sample) bool { return s[Round] == round[Round] })
+			if i < 0 {
+				continue
+			}
+			mine, theirs := round[of], base.Rounds[i][of]
 			if metric == Ratio {
 				compared = append(compared, mine/theirs)
 			} else {
 				compared = append(compared, mine-theirs)
 			}
 		}
-		c.Values[metric] = load.Median(compared)
+		if len(compared) > 0 {
+			c.Values[metric] = load.Median(compared)
+		}
 	}
 }
 

@@ -13,10 +13,11 @@ import (
 // Memory of a target's processes in bytes.
 type Memory struct{ Resident, Peak int64 }
 
-// processes are a target's: the one that was started and its children.
+// processes are a target's: the one that was started and its children, which stay the same. They are
+// looked for once, since that takes longer than a request.
 func (t *Target) processes() ([]int, error) {
-	if t.PID == 0 {
-		return nil, nil
+	if t.pids != nil || t.PID == 0 {
+		return t.pids, nil
 	}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -38,6 +39,7 @@ func (t *Target) processes() ([]int, error) {
 			found = append(found, pid)
 		}
 	}
+	t.pids = found
 	return found, nil
 }
 

@@ -37,6 +37,8 @@ type Target struct {
 	PID int
 	// OnlyHTTP1 is set where the target speaks no HTTP/2.
 	OnlyHTTP1 bool
+
+	pids []int
 }
 
 // Client makes a client of the target. One that speaks HTTP/1.1 alone is asked in that.
