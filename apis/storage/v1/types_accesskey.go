@@ -13,6 +13,8 @@ const AccessKeyTypeLogin = "Login"
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,categories=loft
 // +kubebuilder:subresource:status
+// +kubebuilder:selectablefield:JSONPath=`.spec.key`
+// +kubebuilder:selectablefield:JSONPath=`.spec.user`
 // +kubebuilder:printcolumn:name="User",type=string,JSONPath=`.spec.user`
 // +kubebuilder:printcolumn:name="Team",type=string,JSONPath=`.spec.team`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
