@@ -16,13 +16,14 @@ import (
 
 	generatedopenapi "loft.sh/agent/generated/openapi"
 	"loft.sh/agent/pkg/accesstoken"
-	"loft.sh/agent/pkg/agent/audit"
 	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/agent/direct"
 	"loft.sh/agent/pkg/agent/listen"
 	"loft.sh/agent/pkg/agent/observe"
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
+	"loft.sh/agent/pkg/audit"
+	"loft.sh/agent/pkg/bearer"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
 )
@@ -168,7 +169,7 @@ func (c *Config) applyDoors(o *Options) error {
 		InFlight:            g.NonLongRunningRequestWaitGroup,
 		Draining:            c.shutdown.streams,
 	}
-	reviewer := authn.NewReviewer(c.hostClient.AuthenticationV1().TokenReviews(), o.Authentication.CacheTTL)
+	reviewer := bearer.NewReviewer(c.hostClient.AuthenticationV1().TokenReviews(), o.Authentication.CacheTTL, authn.CountReview)
 	g.BuildHandlerChainFunc = c.innerChain(&authn.Authenticator{
 		Direct: c.verifier, Reviewer: reviewer, Certificates: g.Authentication.Authenticator,
 	})

@@ -17,13 +17,14 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"loft.sh/agent/pkg/accesstoken"
+	"loft.sh/agent/pkg/bearer"
 )
 
 var (
 	// ErrNoCredential says that a request carries nothing to authenticate by.
 	ErrNoCredential = errors.New("no credential: send a bearer token")
 	// ErrUnchecked says that a credential could not be checked, which says nothing about it.
-	ErrUnchecked = errors.New("credential could not be checked")
+	ErrUnchecked = bearer.ErrUnchecked
 )
 
 // Caller is who made a request.
@@ -47,7 +48,7 @@ type Authenticator struct {
 // Authenticate returns who made r. An error that wraps ErrUnchecked means that nobody could tell;
 // any other error means that the credential is missing or wrong.
 func (a *Authenticator) Authenticate(r *http.Request) (Caller, error) {
-	token := bearerToken(r.Header)
+	token := bearer.Token(r.Header)
 	var unjudged error
 	if token != "" {
 		identity, cached, err := a.Direct.Lookup(token)
@@ -84,7 +85,7 @@ func (a *Authenticator) byConnection(r *http.Request) (Caller, bool) {
 	bare := *r
 	bare.Header = r.Header.Clone()
 	bare.Header.Del("Authorization")
-	bare.Header.Del(websocketProtocolHeader)
+	bare.Header.Del(bearer.WebSocketProtocolHeader)
 	resp, ok, err := a.Certificates.AuthenticateRequest(&bare)
 	if err != nil || !ok || resp.User.GetName() == user.Anonymous {
 		return Caller{}, false
@@ -93,7 +94,7 @@ func (a *Authenticator) byConnection(r *http.Request) (Caller, bool) {
 }
 
 func (a *Authenticator) review(r *http.Request, token string) (Caller, error) {
-	if len(token) > maxReviewedToken {
+	if len(token) > bearer.MaxReviewedToken {
 		return Caller{}, errors.New("bearer token too large")
 	}
 	resp, ok, err := a.Reviewer.AuthenticateToken(r.Context(), token)

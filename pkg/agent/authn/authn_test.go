@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"loft.sh/agent/pkg/accesstoken"
+	"loft.sh/agent/pkg/bearer"
 )
 
 // host stands for the host cluster's TokenReview.
@@ -80,17 +81,17 @@ func TestAuthenticate(t *testing.T) {
 		wantAsked     int
 	}{
 		{name: "nothing", header: http.Header{}},
-		{name: "direct token", header: bearer(ours), wantUser: "loft:user:alice"},
-		{name: "direct token as a WebSocket protocol", header: http.Header{websocketProtocolHeader: {"v5.channel.k8s.io, " + bearerSubprotocol + encode(ours)}}, wantUser: "loft:user:alice"},
-		{name: "token of another cluster is not passed on", header: bearer(signed(t, signer, "there")), host: host{ok: true}},
-		{name: "token of our issuer by another key is not passed on", header: bearer(signed(t, stranger, "here")), host: host{ok: true}},
-		{name: "the host's token", header: bearer("opaque"), host: host{ok: true}, wantUser: "system:serviceaccount:a:b", wantAsked: 1},
-		{name: "nobody's token", header: bearer("opaque"), wantAsked: 1},
-		{name: "host silent", header: bearer("opaque"), host: host{err: ErrUnchecked}, wantUnchecked: true, wantAsked: 1},
-		{name: "direct token before the first bundle might be good", header: bearer(ours), noBundle: true, wantUnchecked: true, wantAsked: 1},
-		{name: "host's token before the first bundle", header: bearer("opaque"), noBundle: true, host: host{ok: true}, wantUser: "system:serviceaccount:a:b", wantAsked: 1},
+		{name: "direct token", header: bearing(ours), wantUser: "loft:user:alice"},
+		{name: "direct token as a WebSocket protocol", header: http.Header{bearer.WebSocketProtocolHeader: {"v5.channel.k8s.io, " + bearer.Subprotocol + encode(ours)}}, wantUser: "loft:user:alice"},
+		{name: "token of another cluster is not passed on", header: bearing(signed(t, signer, "there")), host: host{ok: true}},
+		{name: "token of our issuer by another key is not passed on", header: bearing(signed(t, stranger, "here")), host: host{ok: true}},
+		{name: "the host's token", header: bearing("opaque"), host: host{ok: true}, wantUser: "system:serviceaccount:a:b", wantAsked: 1},
+		{name: "nobody's token", header: bearing("opaque"), wantAsked: 1},
+		{name: "host silent", header: bearing("opaque"), host: host{err: ErrUnchecked}, wantUnchecked: true, wantAsked: 1},
+		{name: "direct token before the first bundle might be good", header: bearing(ours), noBundle: true, wantUnchecked: true, wantAsked: 1},
+		{name: "host's token before the first bundle", header: bearing("opaque"), noBundle: true, host: host{ok: true}, wantUser: "system:serviceaccount:a:b", wantAsked: 1},
 		{name: "basic is not bearer", header: http.Header{"Authorization": {"Basic YTpi"}}},
-		{name: "flood of a token's size", header: bearer(strings.Repeat("x", maxReviewedToken+1)), host: host{ok: true}},
+		{name: "flood of a token's size", header: bearing(strings.Repeat("x", bearer.MaxReviewedToken+1)), host: host{ok: true}},
 		{name: "front-proxy headers mean nothing without a certificate", header: http.Header{"X-Remote-User": {"admin"}, "X-Remote-Group": {"system:masters"}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -111,7 +112,7 @@ func TestAuthenticate(t *testing.T) {
 			if len(tc.host.asked) != tc.wantAsked {
 				t.Errorf("the host was asked %d times, want %d", len(tc.host.asked), tc.wantAsked)
 			}
-			if token := bearerToken(tc.header); err != nil && token != "" && strings.Contains(err.Error(), token) {
+			if token := bearer.Token(tc.header); err != nil && token != "" && strings.Contains(err.Error(), token) {
 				t.Errorf("the error holds the token: %v", err)
 			}
 		})
@@ -125,6 +126,6 @@ func (everybody) AuthenticateRequest(*http.Request) (*authenticator.Response, bo
 	return &authenticator.Response{User: &user.DefaultInfo{Name: "admin"}}, true, nil
 }
 
-func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+func bearing(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
 func encode(token string) string { return base64.RawURLEncoding.EncodeToString([]byte(token)) }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"loft.sh/agent/pkg/accesstoken"
+	"loft.sh/agent/pkg/bearer"
 )
 
 var (
@@ -32,11 +33,14 @@ var (
 func init() {
 	legacyregistry.MustRegister(verifications, reviews)
 	// A rate needs the 0 before the first.
-	for _, result := range []string{"authenticated", "refused", "failed"} {
+	for _, result := range []string{bearer.ResultAuthenticated, bearer.ResultRefused, bearer.ResultFailed} {
 		reviews.WithLabelValues(result)
 	}
 	verifiedCached, verifiedNew = verifications.WithLabelValues("cached"), verifications.WithLabelValues("verified")
 }
+
+// CountReview counts what came of asking the host cluster.
+func CountReview(result string) { reviews.WithLabelValues(result).Inc() }
 
 // countVerification counts what came of looking at a token.
 func countVerification(cached bool, err error) {

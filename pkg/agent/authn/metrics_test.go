@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"loft.sh/agent/pkg/accesstoken"
+	"loft.sh/agent/pkg/bearer"
 )
 
 // results are the counts of a family by its label result.
@@ -108,7 +110,7 @@ func TestReviewsAreCountedByResult(t *testing.T) {
 				return true, &authenticationv1.TokenReview{Status: tc.status}, tc.err
 			})
 			got := grown(t, "loft_agent_token_reviews_total", func() {
-				v := &reviewer{hostClient: client.AuthenticationV1().TokenReviews()}
+				v := bearer.NewReviewer(client.AuthenticationV1().TokenReviews(), time.Second, CountReview)
 				_, _, _ = v.AuthenticateToken(context.Background(), "x")
 			})
 			if diff := cmp.Diff(tc.want, got); diff != "" {

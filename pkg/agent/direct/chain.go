@@ -14,6 +14,7 @@ import (
 
 	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/agent/observe"
+	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
 )
@@ -35,7 +36,7 @@ type Config struct {
 	Activity    Recorder
 	Forwarder   *proxy.Forwarder
 	Lifetimes   *Lifetimes
-	Clients     ClientAddresses
+	Clients     doors.ClientAddresses
 	Serializer  runtime.NegotiatedSerializer
 	// Timeout bounds a request that is not long-running.
 	Timeout time.Duration

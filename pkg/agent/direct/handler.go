@@ -18,12 +18,6 @@ const (
 	ProxyPrefix   = "/apis/cluster.loft.sh/v1/kubernetes/cluster/proxy"
 )
 
-// Below says whether path lies below prefix, in whole segments.
-func Below(path, prefix string) bool {
-	return len(path) >= len(prefix) && path[:len(prefix)] == prefix &&
-		(len(path) == len(prefix) || path[len(prefix)] == '/')
-}
-
 // forward is the last stop: it only translates what the filters found into a call.
 func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -12,6 +11,8 @@ import (
 	genericserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+
+	"loft.sh/agent/pkg/doors"
 )
 
 // flagPrefix tells the outer HTTPS listener's serving flags from the inner one's.
@@ -94,18 +95,8 @@ func (o *Options) Validate() []error {
 }
 
 // ClientAddresses reads the trusted proxies.
-func (o *Options) ClientAddresses() (ClientAddresses, error) {
-	var a ClientAddresses
-	var errs []error
-	for _, cidr := range o.TrustedProxies {
-		network, err := netip.ParsePrefix(cidr)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--direct-trusted-proxies: %q is not a network such as 10.0.0.0/8", cidr))
-			continue
-		}
-		a.TrustedProxies = append(a.TrustedProxies, network.Masked())
-	}
-	return a, errors.Join(errs...)
+func (o *Options) ClientAddresses() (doors.ClientAddresses, error) {
+	return doors.ParseClientAddresses("direct-trusted-proxies", o.TrustedProxies)
 }
 
 // Listeners is what Options opens.

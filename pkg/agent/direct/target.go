@@ -8,12 +8,12 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
 	"loft.sh/agent/pkg/agent/observe"
+	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/proxy"
 )
 
@@ -58,7 +58,7 @@ func parseTarget(r *http.Request, prefix string) (*Target, error) {
 	}
 	inner, ok := below(r.URL, prefix)
 	if !ok {
-		return nil, NotFound(r)
+		return nil, doors.NotFound(r, Hint)
 	}
 	upgrade, err := upgradeAsked(r.Header)
 	if err != nil {
@@ -177,15 +177,8 @@ func upgradeAsked(h http.Header) (bool, error) {
 	return false, apierrors.NewBadRequest("the connection can be upgraded to \"websocket\" or \"SPDY/3.1\" only")
 }
 
-// NotFound is the refusal of a path at which nothing is served.
-func NotFound(r *http.Request) error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status:  metav1.StatusFailure,
-		Code:    http.StatusNotFound,
-		Reason:  metav1.StatusReasonNotFound,
-		Message: "nothing is served at " + r.URL.EscapedPath() + "; the cluster's API is at " + ClusterPrefix + "/",
-	}}
-}
+// Hint says where the door is to who knocks elsewhere.
+const Hint = "the cluster's API is at " + ClusterPrefix + "/"
 
 type targetKey struct{}
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/proxy"
 )
 
@@ -125,7 +126,7 @@ func statusCode(err error) int {
 }
 
 func TestNotFoundNamesTheDoor(t *testing.T) {
-	if err := NotFound(newRequest(t, http.MethodGet, "/kubernetes/x")); !strings.Contains(err.Error(), ClusterPrefix+"/") {
+	if err := doors.NotFound(newRequest(t, http.MethodGet, "/kubernetes/x"), Hint); !strings.Contains(err.Error(), ClusterPrefix+"/") {
 		t.Errorf("message does not say where the API is: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package authn
+package bearer
 
 import (
 	"context"
@@ -14,18 +14,29 @@ import (
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 )
 
+// ErrUnchecked says that a credential could not be checked, which says nothing about it.
+var ErrUnchecked = errors.New("credential could not be checked")
+
 // reviewTimeout bounds one TokenReview.
 const reviewTimeout = 10 * time.Second
 
-// NewReviewer returns an authenticator that asks the host cluster by TokenReview and remembers
-// answers for ttl. Failures to ask are errors that wrap ErrUnchecked and are not remembered;
-// apiserver's own webhook authenticator does not tell them from refusals.
-func NewReviewer(hostClient authenticationclient.TokenReviewInterface, ttl time.Duration) authenticator.Token {
-	return tokencache.New(&reviewer{hostClient: hostClient}, false, ttl, ttl)
+// Results of a review, for counting.
+const (
+	ResultAuthenticated = "authenticated"
+	ResultRefused       = "refused"
+	ResultFailed        = "failed"
+)
+
+// NewReviewer returns an authenticator that asks an API server by TokenReview and remembers
+// answers for ttl. Failures to ask are errors that wrap ErrUnchecked and are not remembered.
+// counted is told the result of each review.
+func NewReviewer(client authenticationclient.TokenReviewInterface, ttl time.Duration, counted func(result string)) authenticator.Token {
+	return tokencache.New(&reviewer{client: client, counted: counted}, false, ttl, ttl)
 }
 
 type reviewer struct {
-	hostClient authenticationclient.TokenReviewInterface
+	client  authenticationclient.TokenReviewInterface
+	counted func(result string)
 }
 
 // AuthenticateToken implements authenticator.Token.
@@ -33,20 +44,20 @@ func (v *reviewer) AuthenticateToken(ctx context.Context, token string) (*authen
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
-	answer, err := v.hostClient.Create(ctx, review, metav1.CreateOptions{})
+	answer, err := v.client.Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
-		reviews.WithLabelValues("failed").Inc()
+		v.counted(ResultFailed)
 		return nil, false, fmt.Errorf("%w: %w", ErrUnchecked, err)
 	}
 	if !answer.Status.Authenticated {
-		reviews.WithLabelValues("refused").Inc()
+		v.counted(ResultRefused)
 		return nil, false, nil
 	}
 	if answer.Status.User.Username == "" {
-		reviews.WithLabelValues("failed").Inc()
+		v.counted(ResultFailed)
 		return nil, false, errors.New("token review: authenticated without a user name")
 	}
-	reviews.WithLabelValues("authenticated").Inc()
+	v.counted(ResultAuthenticated)
 	return &authenticator.Response{User: userInfo(answer.Status.User)}, true, nil
 }
 

@@ -1,4 +1,4 @@
-// Package audit holds the agent's built-in audit policy, used where none is given.
+// Package audit holds the built-in audit policy of agent and manager, used where none is given.
 //
 // What surprises: rules see the *inner* request of a proxied one, so "pods in team-a" matches what
 // a person did and not the proxy that carried it.
