@@ -21,7 +21,13 @@ type Bundle struct {
 	Revocations Revocations        `json:"revocations,omitzero"`
 	// AllowAllClusters lets tokens for AllClusters in.
 	AllowAllClusters bool `json:"allowAllClusters,omitempty"`
+	// StreamingConnectionIdleTimeoutSeconds is after how many seconds an idle exec, attach or
+	// port-forward is closed; 0: never; nil: the agent's own flag decides. For new connections only.
+	StreamingConnectionIdleTimeoutSeconds *int64 `json:"streamingConnectionIdleTimeoutSeconds,omitempty"`
 }
+
+// maxIdleTimeoutSeconds is about 68 years, and no overflow in nanoseconds.
+const maxIdleTimeoutSeconds = 1<<31 - 1
 
 // Revocations names tokens that are refused before they expire.
 type Revocations struct {
@@ -56,6 +62,8 @@ func ParseBundle(data []byte) (*Bundle, error) {
 		"jwks":             &jwks,
 		"revocations":      &revocations,
 		"allowAllClusters": &b.AllowAllClusters,
+
+		"streamingConnectionIdleTimeoutSeconds": &b.StreamingConnectionIdleTimeoutSeconds,
 	})
 	if jwks != nil {
 		errs = append(errs, decodeObject("jwks", jwks, map[string]any{"keys": &keys})...)
@@ -103,6 +111,10 @@ func (b *Bundle) validate(hasKeys bool) []error {
 	errs := []error{checkText("issuer", b.Issuer), checkText("clusterUID", b.ClusterUID)}
 	if b.ClusterUID == AllClusters {
 		errs = append(errs, errors.New("clusterUID: is the audience for all clusters"))
+	}
+	if seconds := b.StreamingConnectionIdleTimeoutSeconds; seconds != nil && (*seconds < 0 || *seconds > maxIdleTimeoutSeconds) {
+		errs = append(errs, fmt.Errorf("streamingConnectionIdleTimeoutSeconds: %d is not a number of seconds from 0 to %d",
+			*seconds, maxIdleTimeoutSeconds))
 	}
 	if !hasKeys {
 		errs = append(errs, errors.New("jwks: holds no keys"))

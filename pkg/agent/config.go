@@ -166,6 +166,9 @@ func (c *Config) applyDoors(o *Options) error {
 		Timeout:             g.RequestTimeout + hostGrace,
 		MaxInFlight:         g.MaxRequestsInFlight,
 		MaxMutatingInFlight: g.MaxMutatingRequestsInFlight,
+		PingPeriod:          o.Direct.PingPeriod,
+		IdleTimeout:         o.Direct.IdleTimeout,
+		DrainFor:            g.ShutdownWatchTerminationGracePeriod,
 		InFlight:            g.NonLongRunningRequestWaitGroup,
 		Draining:            c.shutdown.streams,
 	}

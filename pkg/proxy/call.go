@@ -5,6 +5,8 @@ import (
 	"net/url"
 
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"loft.sh/agent/pkg/proxy/streams"
 )
 
 // Lane is the kind of a forwarded request; it decides protocol, buffers and flushing.
@@ -29,6 +31,8 @@ type Call struct {
 	URL *url.URL
 	// Lane says how the request is carried.
 	Lane Lane
+	// Stream is how what stays open is looked after.
+	Stream streams.Settings
 	// Prefix is the door's path prefix, put before absolute paths in Location headers.
 	Prefix string
 	// ClientIP is the address the request came from, sent on as X-Forwarded-For so that the API

@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"loft.sh/agent/pkg/identity"
+	"loft.sh/agent/pkg/proxy/streams"
 	"loft.sh/agent/pkg/statuserr"
 )
 
@@ -69,6 +70,12 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) {
 		// Whatever comes of it, nothing else is read from this connection.
 		w = closing{w}
 	}
+	if call.Lane != Short {
+		var done func()
+		call.Stream.Upgrade = call.Lane == Upgrade
+		w, r, done = streams.Open(w, r, call.Stream)
+		defer done()
+	}
 	f.proxies[call.Lane].ServeHTTP(w, r.WithContext(withCall(r.Context(), &call)))
 }
 
@@ -118,6 +125,9 @@ func modifyResponse(res *http.Response) error {
 		!strings.EqualFold(res.Header.Get("Upgrade"), res.Request.Header.Get("Upgrade")) {
 		return errOtherProtocol
 	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		streams.Switched(res)
+	}
 	call := callFrom(res.Request.Context())
 	if res.StatusCode == http.StatusUnauthorized && !call.Backend {
 		return errCredential
@@ -139,8 +149,11 @@ func modifyResponse(res *http.Response) error {
 func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", noCache)
 	call := callFrom(r.Context())
+	end := streams.EndOf(r.Context())
 	switch {
-	case errors.Is(err, context.DeadlineExceeded) || errors.Is(r.Context().Err(), context.DeadlineExceeded):
+	case end != nil:
+		f.refuse(w, r, &apierrors.StatusError{ErrStatus: *end.Status()})
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(context.Cause(r.Context()), context.DeadlineExceeded):
 		f.failed(r, call, FailureTimeout, err)
 		f.refuse(w, r, apierrors.NewTimeoutError("the cluster's API server did not answer in time", retryAfterSeconds))
 	case r.Context().Err() != nil:

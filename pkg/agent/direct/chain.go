@@ -42,11 +42,16 @@ type Config struct {
 	Timeout time.Duration
 	// MaxInFlight and MaxMutatingInFlight bound requests that are not long-running.
 	MaxInFlight, MaxMutatingInFlight int
+	// PingPeriod is how long an upgraded connection may be silent towards the client until it is
+	// pinged; 0: never. IdleTimeout is how long it may carry no payload; 0: for ever. The trust
+	// bundle's goes before it.
+	PingPeriod, IdleTimeout time.Duration
 	// InFlight counts requests that shutdown, and the audit sink, must wait for.
 	InFlight genericfilters.RequestWaitGroup
 	// Draining is closed when the agent wants its open streams to end, so that their clients open
-	// them elsewhere. Nil: it never does.
+	// them elsewhere; DrainFor is how long that may take. Nil: it never does.
 	Draining <-chan struct{}
+	DrainFor time.Duration
 	// TracerProvider makes spans. Nil: nothing is traced.
 	TracerProvider trace.TracerProvider
 
@@ -63,6 +68,7 @@ func New(c Config) http.Handler {
 	c.refuse = statuserr.NewWriter(c.Serializer)
 	c.permits = newPermits()
 	c.requests = observe.NewRequests(door(c.Prefix))
+	c.Lifetimes.drainOn(c.Draining, c.DrainFor)
 	var handler http.Handler = http.HandlerFunc(c.forward)
 	filters := c.chain()
 	for i := len(filters) - 1; i >= 0; i-- {

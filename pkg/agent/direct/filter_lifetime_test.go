@@ -68,7 +68,7 @@ func TestOpenStreamEndsWithItsToken(t *testing.T) {
 			clock := clocktesting.NewFakeClock(time.Now())
 			verifier, bundle, token := issue(t, clock)
 			lifetimes := NewLifetimes(verifier, clock)
-			ctx, release := lifetimes.track(t.Context(), verified(t, verifier, token))
+			ctx, release := lifetimes.track(t.Context(), &lifetime{token: verified(t, verifier, token)})
 			defer release()
 			running, stop := context.WithCancel(t.Context())
 			done := make(chan struct{})
@@ -99,7 +99,7 @@ func TestReleasedStreamIsForgotten(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
 	verifier, _, token := issue(t, clock)
 	lifetimes := NewLifetimes(verifier, clock)
-	ctx, release := lifetimes.track(t.Context(), verified(t, verifier, token))
+	ctx, release := lifetimes.track(t.Context(), &lifetime{token: verified(t, verifier, token)})
 	release()
 	if len(lifetimes.open) != 0 || ctx.Err() == nil {
 		t.Errorf("%d streams kept, context error %v", len(lifetimes.open), ctx.Err())

@@ -15,6 +15,7 @@ import (
 	utilwaitgroup "k8s.io/apimachinery/pkg/util/waitgroup"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
 
 // allSeries are the values of all counters there are, by family and labels.
@@ -215,7 +216,7 @@ func TestAccessLogHoldsNoSecret(t *testing.T) {
 
 func TestCrashIsCountedAndLoggedWithItsAuditID(t *testing.T) {
 	// Without an authenticator the chain crashes.
-	handler := New(Config{Prefix: ClusterPrefix, InFlight: &utilwaitgroup.SafeWaitGroup{}})
+	handler := New(Config{Prefix: ClusterPrefix, InFlight: &utilwaitgroup.SafeWaitGroup{}, Lifetimes: NewLifetimes(nil, clock.RealClock{})})
 	before := allSeries(t)
 	r := httptest.NewRequest(http.MethodGet, ClusterPrefix+"/version", nil)
 	got := logged(t, "0", func() {

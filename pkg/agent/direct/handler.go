@@ -38,6 +38,7 @@ func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
 		User:     user,
 		URL:      target.URL,
 		Lane:     target.Lane,
+		Stream:   c.streamSettings(target),
 		Prefix:   target.Prefix,
 		Backend:  target.Info.IsResourceRequest && target.Info.Subresource == "proxy",
 		ClientIP: clientIP(r),

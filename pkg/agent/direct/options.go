@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	genericserver "k8s.io/apiserver/pkg/server"
@@ -35,11 +36,18 @@ type Options struct {
 	ClientCAFile string
 	// TrustedProxies are CIDRs of proxies whose X-Forwarded-For counts.
 	TrustedProxies []string
+	// PingPeriod and IdleTimeout are those of exec, attach, port-forward and other connections that
+	// switched protocols.
+	PingPeriod, IdleTimeout time.Duration
 }
+
+// defaultPingPeriod is well below the minute after which load balancers end a silent connection.
+const defaultPingPeriod = 25 * time.Second
 
 // NewOptions returns the defaults: HTTPS on 10443, HTTP on 8080.
 func NewOptions() *Options {
-	o := &Options{Serving: genericoptions.NewSecureServingOptions(), InsecureBindAddress: net.IPv4zero, InsecurePort: 8080}
+	o := &Options{Serving: genericoptions.NewSecureServingOptions(), InsecureBindAddress: net.IPv4zero, InsecurePort: 8080,
+		PingPeriod: defaultPingPeriod}
 	o.Serving.BindPort = 10443
 	o.Serving.ServerCert.CertDirectory = ""
 	return o
@@ -66,6 +74,12 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 			"the host cluster's own client CA opens nothing there.")
 	fs.StringSliceVar(&o.TrustedProxies, "direct-trusted-proxies", o.TrustedProxies,
 		"Networks (CIDR) of the proxies in front whose X-Forwarded-For header is believed. Default: nobody's.")
+	fs.DurationVar(&o.PingPeriod, "streaming-ping-period", o.PingPeriod,
+		"How long an exec, attach or port-forward may be silent towards the client until it is pinged, "+
+			"so that no load balancer takes it for dead. 0: never.")
+	fs.DurationVar(&o.IdleTimeout, "streaming-connection-idle-timeout", o.IdleTimeout,
+		"How long an exec, attach or port-forward may be idle, pings aside, before it is closed. 0: for ever. "+
+			"Goes for new connections; streamingConnectionIdleTimeoutSeconds in the trust bundle goes before it.")
 }
 
 // DefaultServing takes the certificate of the inner listener where none was given.
@@ -90,6 +104,13 @@ func (o *Options) Validate() []error {
 	}
 	if _, err := o.ClientAddresses(); err != nil {
 		errs = append(errs, err)
+	}
+	for name, value := range map[string]time.Duration{
+		"--streaming-ping-period": o.PingPeriod, "--streaming-connection-idle-timeout": o.IdleTimeout,
+	} {
+		if value < 0 || value > 0 && value < time.Second {
+			errs = append(errs, fmt.Errorf("%s: %s is too short; want 0, or a second at least", name, value))
+		}
 	}
 	return errs
 }
