@@ -28,7 +28,7 @@ func newBench() *cobra.Command {
 			if err := opts.Validate(); err != nil {
 				return err
 			}
-			return run(cmd, opts, jsonFile, strict)
+			return measure(cmd, opts, jsonFile, strict)
 		},
 	}
 	fs := cmd.Flags()
@@ -67,7 +67,7 @@ func applyQuick(cmd *cobra.Command, opts *bench.Options) {
 	}
 }
 
-func run(cmd *cobra.Command, opts bench.Options, jsonFile string, strict bool) error {
+func measure(cmd *cobra.Command, opts bench.Options, jsonFile string, strict bool) error {
 	opts.Log = cmd.ErrOrStderr()
 	if opts.Dir == "" {
 		dir, err := os.MkdirTemp("", "bench-")
