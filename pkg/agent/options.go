@@ -62,6 +62,8 @@ func NewOptions() *Options {
 	o.Authorization.WithCustomRetryBackoff(reviewBackoff)
 	// A door remembers a yes for two seconds more: ten in all.
 	o.Authorization.AllowCacheTTL = 8 * time.Second
+	// An API server that starts says no until it has read its RBAC.
+	o.Authorization.DenyCacheTTL = time.Second
 	// The host cluster decides for its administrators, too.
 	o.Authorization.AlwaysAllowGroups = nil
 	return o

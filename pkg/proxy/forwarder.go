@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httputil"
@@ -129,7 +131,7 @@ func modifyResponse(res *http.Response) error {
 		streams.Switched(res)
 	}
 	call := callFrom(res.Request.Context())
-	if res.StatusCode == http.StatusUnauthorized && !call.Backend {
+	if !call.Backend && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden && aboutAgent(res)) {
 		return errCredential
 	}
 	for _, name := range ownHeaders {
@@ -143,6 +145,22 @@ func modifyResponse(res *http.Response) error {
 		res.Header.Set("Location", call.Prefix+location)
 	}
 	return nil
+}
+
+// refusalLimit is how much of a refusal is read, in bytes, to see whom it is about.
+const refusalLimit = 4 << 10
+
+// aboutAgent says whether a refusal denies the agent itself the right to impersonate, which an API
+// server does while it starts and has not read its RBAC yet. Nobody else's impersonation gets there.
+func aboutAgent(res *http.Response) bool {
+	var head bytes.Buffer
+	_, _ = io.CopyN(&head, res.Body, refusalLimit) // a fault shows again when the rest is read
+	about := bytes.Contains(head.Bytes(), []byte(`" cannot impersonate`))
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(&head, res.Body), res.Body}
+	return about
 }
 
 // fail answers a request that the API server did not.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -252,5 +253,35 @@ func TestLargeListCostsLittleMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if spent := after.TotalAlloc - before.TotalAlloc; spent > allowed {
 		t.Errorf("a list of %d bytes allocated %d bytes in client, proxy and server; want at most %d", size, spent, allowed)
+	}
+}
+
+func TestRefusalOfTheAgentIsNotTheClients(t *testing.T) {
+	for name, tc := range map[string]struct {
+		message  string
+		backend  bool
+		wantCode int
+	}{
+		"of the client":        {`pods is forbidden: User "loft:user:alice" cannot list resource "pods"`, false, http.StatusForbidden},
+		"of the agent":         {`users "loft:user:alice" is forbidden: User "agent" cannot impersonate resource "users"`, false, http.StatusServiceUnavailable},
+		"of a proxied backend": {`User "agent" cannot impersonate`, true, http.StatusForbidden},
+	} {
+		for laneName, lane := range lanes {
+			t.Run(name+" "+laneName, func(t *testing.T) {
+				noLeak(t)
+				_, config := newAPIServer(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(http.StatusForbidden)
+					_, _ = io.WriteString(w, tc.message+strings.Repeat(".", 2*refusalLimit))
+				})
+				res := get(t, newDoor(t, forwarderTo(t, config), Call{User: alice, Lane: lane, Backend: tc.backend}), "/api")
+				if res.StatusCode != tc.wantCode {
+					t.Fatalf("code %d, want %d", res.StatusCode, tc.wantCode)
+				}
+				body, err := io.ReadAll(res.Body)
+				if whole := len(body) == len(tc.message)+2*refusalLimit; err != nil || whole != (tc.wantCode == http.StatusForbidden) {
+					t.Errorf("%d bytes, %v", len(body), err)
+				}
+			})
+		}
 	}
 }
