@@ -80,8 +80,6 @@ func New(c Config) http.Handler {
 // chain lists the filters in the order a request meets them.
 func (c *Config) chain() []filter {
 	return []filter{
-		// First, so that nothing that follows can take the server down.
-		func(h http.Handler) http.Handler { return genericfilters.WithPanicRecovery(h, infoFactory) },
 		// Before anything is refused: refusals, too, must be readable by a browser.
 		c.withCORS,
 		// Headers that name an address are believed or removed before audit reads them.
@@ -91,7 +89,7 @@ func (c *Config) chain() []filter {
 		genericapifilters.WithRequestReceivedTimestamp,
 		// From here on the request is the inner one.
 		c.withTarget,
-		// Around everything that answers, so that refusals count.
+		// Around everything that answers, so that refusals count, and a crash ends here with an answer.
 		c.withMetrics,
 		// Before anything that could wait.
 		c.withDeadline,
@@ -119,8 +117,4 @@ func (c *Config) chain() []filter {
 
 func (c *Config) withAudit(h http.Handler) http.Handler {
 	return genericapifilters.WithAudit(h, c.AuditSink, c.AuditPolicy, longRunning)
-}
-
-func (c *Config) withFlowControl(h http.Handler) http.Handler {
-	return genericfilters.WithMaxInFlightLimit(h, c.MaxInFlight, c.MaxMutatingInFlight, longRunning)
 }

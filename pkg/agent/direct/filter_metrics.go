@@ -3,7 +3,9 @@ package direct
 import (
 	"errors"
 	"net/http"
+	"runtime/debug"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/klog/v2"
 
@@ -30,8 +32,8 @@ func (c *Config) withMetrics(next http.Handler) http.Handler {
 		target.answer = answer
 		defer func() {
 			if p := recover(); p != nil {
-				c.crashed(answer, r, p)
-				panic(p)
+				c.crashed(target, r, p)
+				return
 			}
 			answer.End(target.aborted)
 			if log := klog.V(accessLogLevel); log.Enabled() {
@@ -42,15 +44,23 @@ func (c *Config) withMetrics(next http.Handler) http.Handler {
 	})
 }
 
-// crashed says which request it was: the stack that panic recovery logs has no audit ID.
-func (c *Config) crashed(answer *observe.Answer, r *http.Request, p any) {
+// crashed ends a request whose handler panicked. apiserver's own filter would log a client that
+// left in the same way, and the query with it.
+func (c *Config) crashed(target *Target, r *http.Request, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		answer.End(true)
+		target.aborted = true
+		target.answer.End(true)
 		return
 	}
-	answer.Panicked()
 	klog.ErrorS(nil, "Request crashed", "door", door(c.Prefix), "method", r.Method, "path", r.URL.Path,
-		"auditID", audit.GetAuditIDTruncated(r.Context()))
+		"auditID", audit.GetAuditIDTruncated(r.Context()), "panic", p, "stack", string(debug.Stack()))
+	if target.answer.Code() == 0 {
+		c.refuse(target.answer, r, apierrors.NewInternalError(errors.New("the request crashed in the agent, whose log says more")))
+	} else {
+		// Half an answer must not be taken for a whole one.
+		target.aborted = true
+	}
+	target.answer.Panicked()
 }
 
 // logAccess logs no query: a command, or a token, may stand in it.

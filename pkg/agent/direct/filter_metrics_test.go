@@ -2,6 +2,7 @@ package direct
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,10 +13,16 @@ import (
 	"sync"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilwaitgroup "k8s.io/apimachinery/pkg/util/waitgroup"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"loft.sh/agent/pkg/agent/observe"
 )
 
 // allSeries are the values of all counters there are, by family and labels.
@@ -214,26 +221,54 @@ func TestAccessLogHoldsNoSecret(t *testing.T) {
 	}
 }
 
-func TestCrashIsCountedAndLoggedWithItsAuditID(t *testing.T) {
+func TestCrashIsAnsweredCountedAndLoggedWithItsAuditID(t *testing.T) {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	// Without an authenticator the chain crashes.
-	handler := New(Config{Prefix: ClusterPrefix, InFlight: &utilwaitgroup.SafeWaitGroup{}, Lifetimes: NewLifetimes(nil, clock.RealClock{})})
-	before := allSeries(t)
-	r := httptest.NewRequest(http.MethodGet, ClusterPrefix+"/version", nil)
-	got := logged(t, "0", func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("the crash was swallowed")
-			}
-		}()
-		handler.ServeHTTP(httptest.NewRecorder(), r)
+	handler := New(Config{
+		Prefix: ClusterPrefix, InFlight: &utilwaitgroup.SafeWaitGroup{}, Serializer: serializer.NewCodecFactory(scheme),
+		Lifetimes: NewLifetimes(nil, clock.RealClock{}),
 	})
-	_, line, found := strings.Cut(got, `"Request crashed"`)
-	line, _, _ = strings.Cut(line, "\n")
-	if _, id, _ := strings.Cut(line, `auditID="`); !found || len(id) < len("00000000-0000-0000-0000-000000000000") {
-		t.Errorf("no line with the audit ID: %s", got)
+	before := allSeries(t)
+	answer := httptest.NewRecorder()
+	got := logged(t, "0", func() {
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, ClusterPrefix+"/version?secret=1", nil))
+	})
+	var status metav1.Status
+	if err := json.Unmarshal(answer.Body.Bytes(), &status); err != nil || answer.Code != http.StatusInternalServerError || status.Reason != metav1.StatusReasonInternalError {
+		t.Errorf("answer %d %s: %v", answer.Code, answer.Body, err)
+	}
+	for _, want := range []string{`"Request crashed"`, `path="/version"`, `auditID="` + answer.Header().Get("Audit-Id") + `"`, "filter_authentication.go"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the log lacks %s: %s", want, got)
+		}
+	}
+	if strings.Contains(got, "secret") {
+		t.Errorf("the log holds the query: %s", got)
 	}
 	const name = "loft_agent_handler_panics_total door=direct"
 	if after := allSeries(t); after[name] != before[name]+1 {
 		t.Errorf("%s: %v, before %v", name, after[name], before[name])
+	}
+}
+
+func TestCrashAfterAnAnswerBeganCutsItOff(t *testing.T) {
+	c := &Config{Prefix: ClusterPrefix, requests: observe.NewRequests(observe.Direct)}
+	server := httptest.NewServer(c.withTarget(c.withMetrics(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat("x", 1<<20))
+		panic("in the middle")
+	}))))
+	t.Cleanup(server.Close)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+ClusterPrefix+"/version", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if _, err := io.ReadAll(res.Body); err == nil {
+		t.Error("half an answer was taken for a whole one")
 	}
 }
