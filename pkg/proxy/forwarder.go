@@ -78,6 +78,12 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) {
 		w, r, done = streams.Open(w, r, call.Stream)
 		defer done()
 	}
+	if call.Lane == Stream {
+		// Inside of what follows the events: the last one of ours is flushed as it is written.
+		b := &bursts{ResponseWriter: w}
+		defer b.end()
+		w = b
+	}
 	f.proxies[call.Lane].ServeHTTP(w, r.WithContext(withCall(r.Context(), &call)))
 }
 

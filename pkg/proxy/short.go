@@ -135,8 +135,9 @@ func (b *shortBody) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	b.end(err == io.EOF)
-	if err != io.EOF && b.ctx.Err() != nil {
+	whole := errors.Is(err, io.EOF)
+	b.end(whole)
+	if !whole && b.ctx.Err() != nil {
 		err = b.ctx.Err()
 	}
 	return n, err
