@@ -6,11 +6,13 @@ import (
 
 	"loft.sh/agent/test/chaos"
 	"loft.sh/agent/test/chaos/rows/apiserver"
+	"loft.sh/agent/test/chaos/rows/replicas"
 )
 
 // All returns every row. A kind of fault is a package below this one, with a function Rows.
 func All() []chaos.Row {
 	return slices.Concat(
 		apiserver.Rows(),
+		replicas.Rows(),
 	)
 }
