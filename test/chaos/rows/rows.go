@@ -7,6 +7,7 @@ import (
 	"loft.sh/agent/test/chaos"
 	"loft.sh/agent/test/chaos/rows/apiserver"
 	"loft.sh/agent/test/chaos/rows/replicas"
+	"loft.sh/agent/test/chaos/rows/trust"
 )
 
 // All returns every row. A kind of fault is a package below this one, with a function Rows.
@@ -14,5 +15,6 @@ func All() []chaos.Row {
 	return slices.Concat(
 		apiserver.Rows(),
 		replicas.Rows(),
+		trust.Rows(),
 	)
 }
