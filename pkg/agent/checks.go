@@ -25,6 +25,7 @@ func (s *Server) checks(hostClient kubernetes.Interface) []healthz.HealthChecker
 	checks := []healthz.HealthChecker{
 		keptCheck{"trust-bundle", s.trust, s.trust.Loaded},
 		keptCheck{"serving-certificate", s.certificates, func() bool { return true }},
+		keptCheck{"host-credential", s.credential, func() bool { return true }},
 		healthz.NamedCheck("host-apiserver", host.check),
 	}
 	if s.frontProxy != nil {

@@ -25,6 +25,7 @@ type Server struct {
 	generic      *genericserver.GenericAPIServer
 	trust        *trust.Loader
 	certificates *certificates
+	credential   *hostCredential
 	status       *status
 	shutdown     *shutdown
 	frontProxy   *frontProxy
@@ -43,7 +44,8 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	s := &Server{
 		generic: generic, trust: c.trust, certificates: c.certificates, shutdown: c.shutdown, inner: c.inner, frontProxy: c.frontProxy,
-		status: newStatus(c.hostClient, c.trust, c.certificates), reserve: make([]byte, heapReserve),
+		credential: &hostCredential{config: c.hostConfig}, status: newStatus(c.hostClient, c.trust, c.certificates),
+		reserve: make([]byte, heapReserve),
 	}
 	group := registry.NewAPIGroupInfo(s.status)
 	if err := generic.InstallAPIGroup(&group); err != nil {
@@ -70,6 +72,7 @@ func (s *Server) addLoops(lifetimes *direct.Lifetimes) error {
 	loops := map[string]func(context.Context){
 		"trust-bundle":        s.trust.Run,
 		"serving-certificate": s.certificates.run,
+		"host-credential":     s.credential.run,
 		"host-status":         s.status.run,
 		"token-lifetimes":     lifetimes.Run,
 	}
