@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -42,6 +43,8 @@ type Env struct {
 type cluster struct {
 	sandbox *sandbox.Sandbox
 	admin   kubernetes.Interface
+	// bundle is held by the row that changes the trust bundle of all agents.
+	bundle sync.Mutex
 }
 
 // forRow is the environment of one row.
@@ -70,6 +73,13 @@ func (e *Env) end() error {
 		errs = append(errs, e.undo[i]())
 	}
 	return errors.Join(errs...)
+}
+
+// LockBundle waits until no other row changes the trust bundle, and keeps them from it until this
+// one is over.
+func (e *Env) LockBundle() {
+	e.cluster.bundle.Lock()
+	e.Defer(func() error { e.cluster.bundle.Unlock(); return nil })
 }
 
 // Time is the long form's duration, or with --short the short one's.

@@ -14,6 +14,8 @@ type Row struct {
 	Fault string
 	// Quick says that the short form ends within seconds; the tests run those.
 	Quick bool
+	// Alone says that the row breaks what all rows share: no other runs beside it.
+	Alone bool
 	// Run does it. An error means that nothing can be said; a promise that was not kept is a
 	// check that was missed.
 	Run func(ctx context.Context, env *Env) (*Result, error)

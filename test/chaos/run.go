@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -22,6 +23,8 @@ type Options struct {
 	Dir string
 	// Short asks for seconds instead of minutes.
 	Short bool
+	// Parallel runs rows at the same time that leave the API server alone.
+	Parallel bool
 	// Log takes what goes on; nil means silence.
 	Log io.Writer
 }
@@ -40,18 +43,34 @@ func Run(ctx context.Context, rows []Row, opts Options) (_ []Outcome, err error)
 	if err != nil {
 		return nil, fmt.Errorf("client of the cluster: %w", err)
 	}
-	env := &Env{Short: opts.Short, Dir: opts.Dir, Log: opts.Log, cluster: &cluster{sandbox: s, admin: admin}}
-	var outcomes []Outcome
-	for _, row := range rows {
-		if ctx.Err() != nil {
-			return outcomes, ctx.Err()
-		}
-		outcomes = append(outcomes, runRow(ctx, env.forRow(row.Name), row))
-	}
-	return outcomes, nil
+	env := &Env{Short: opts.Short, Dir: opts.Dir, Log: &serialWriter{w: opts.Log}, cluster: &cluster{sandbox: s, admin: admin}}
+	return env.run(ctx, rows, opts.Parallel)
 }
 
-func runRow(ctx context.Context, env *Env, row Row) Outcome {
+// run runs rows in their order; in parallel, those that need the cluster for themselves first.
+func (e *Env) run(ctx context.Context, rows []Row, parallel bool) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(rows))
+	var group sync.WaitGroup
+	for i, row := range rows {
+		if parallel && !row.Alone {
+			continue
+		}
+		if ctx.Err() != nil {
+			return outcomes[:i], ctx.Err()
+		}
+		outcomes[i] = RunRow(ctx, e.forRow(row.Name), row)
+	}
+	for i, row := range rows {
+		if parallel && !row.Alone {
+			group.Go(func() { outcomes[i] = RunRow(ctx, e.forRow(row.Name), row) })
+		}
+	}
+	group.Wait()
+	return outcomes, ctx.Err()
+}
+
+// RunRow runs one row, undoes what it did, and says what came of it.
+func RunRow(ctx context.Context, env *Env, row Row) Outcome {
 	env.Logf("%s", row.Fault)
 	began := time.Now()
 	result, err := row.Run(ctx, env)
@@ -59,4 +78,16 @@ func runRow(ctx context.Context, env *Env, row Row) Outcome {
 	outcome := newOutcome(row, result, err, time.Since(began))
 	env.Logf("%s after %.1f s", outcome.Verdict, outcome.Seconds)
 	return outcome
+}
+
+// serialWriter lets one row write at a time.
+type serialWriter struct {
+	lock sync.Mutex
+	w    io.Writer
+}
+
+func (s *serialWriter) Write(p []byte) (int, error) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.w.Write(p)
 }

@@ -32,6 +32,7 @@ type Replica struct {
 }
 
 // StartReplica starts an agent and waits until it is ready. The sandbox's Stop ends it, too.
+// Several goroutines may start one at the same time.
 func (s *Sandbox) StartReplica(ctx context.Context, opts ReplicaOptions) (*Replica, error) {
 	r := &Replica{sandbox: s, opts: opts, dir: s.path("replicas", opts.Name), binary: s.path("bin", "loft-agent")}
 	host := opts.Host
@@ -45,7 +46,9 @@ func (s *Sandbox) StartReplica(ctx context.Context, opts ReplicaOptions) (*Repli
 	if r.ports, err = freePorts(); err != nil {
 		return nil, err
 	}
+	s.lock.Lock()
 	s.replicas = append(s.replicas, r)
+	s.lock.Unlock()
 	return r, r.Start(ctx)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -39,6 +40,7 @@ type Sandbox struct {
 	ports   ports
 	pki     pki
 	keys    Keys
+	lock    sync.Mutex
 	// replicas are agents that were started beside the first one.
 	replicas []*Replica
 }

@@ -36,7 +36,7 @@ func goaway(ctx context.Context, env *chaos.Env) (*chaos.Result, error) {
 		w := &goawayWork{
 			client: load.Client(env.EndpointTLS(), http2), url: configMapsURL(agent, namespace), token: token,
 			prefix: strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "/", "-"), ".", "-")),
-			rounds: env.Count(150, 20),
+			rounds: env.Count(150, 8),
 		}
 		failures := w.run(ctx, 20)
 		detail := errors.Join(failures...)

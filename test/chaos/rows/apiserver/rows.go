@@ -13,7 +13,7 @@ func Rows() []chaos.Row {
 		{
 			Name:  "apiserver-killed",
 			Fault: "API server killed and restarted, 50 requests/s and 200 watches",
-			Quick: true, Run: killed,
+			Quick: true, Alone: true, Run: killed,
 		},
 		{
 			Name:  "apiserver-goaway",

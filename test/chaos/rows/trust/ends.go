@@ -52,8 +52,9 @@ func endings(life time.Duration) []ending {
 				return c
 			},
 			finish: func(ctx context.Context, bundle *bundleKeeper, _ accesstoken.Claims) (time.Time, error) {
+				began := time.Now()
 				err := bundle.change(ctx, func(b *accesstoken.Bundle) { b.Revocations.TokenIDs = []string{revokedID} })
-				return time.Now(), err
+				return began, err
 			},
 		},
 	}

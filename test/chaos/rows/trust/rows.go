@@ -33,7 +33,7 @@ func Rows() []chaos.Row {
 		{
 			Name:  "tokens-end",
 			Fault: "Token expires, or is revoked, while watch, logs -f, exec and port-forward are open",
-			Quick: true, Run: tokensEnd,
+			Run: tokensEnd,
 		},
 	}
 }
@@ -45,6 +45,7 @@ type bundleKeeper struct {
 }
 
 func keepBundle(ctx context.Context, env *chaos.Env) (*bundleKeeper, error) {
+	env.LockBundle()
 	configMap, err := env.Admin().CoreV1().ConfigMaps("loft").Get(ctx, "loft-agent-trust", metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("trust bundle: %w", err)
