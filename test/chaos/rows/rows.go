@@ -6,6 +6,7 @@ import (
 
 	"loft.sh/agent/test/chaos"
 	"loft.sh/agent/test/chaos/rows/apiserver"
+	"loft.sh/agent/test/chaos/rows/exhaust"
 	"loft.sh/agent/test/chaos/rows/replicas"
 	"loft.sh/agent/test/chaos/rows/trust"
 )
@@ -15,6 +16,7 @@ func All() []chaos.Row {
 	return slices.Concat(
 		apiserver.Rows(),
 		replicas.Rows(),
+		exhaust.Rows(),
 		trust.Rows(),
 	)
 }
