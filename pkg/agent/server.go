@@ -127,6 +127,9 @@ func (s *Server) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.inner != nil {
+		go s.inner.EndDead(serving)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- prepared.RunWithContext(ctx) }()
 	err := s.shutdown.await(ctx, ended, s.closeConnections)

@@ -123,6 +123,8 @@ type conn struct {
 	spoke  atomic.Bool
 	silent *list.Element
 	timer  *time.Timer
+	// unheard is since when the peer has not acknowledged anything; EndDead's own.
+	unheard time.Time
 }
 
 // Close implements net.Conn.

@@ -106,6 +106,7 @@ func (s *Server) Start(ctx context.Context, failed func(error)) error {
 		}
 		serve = func() error { return s.server.ServeTLS(s.Listener, "", "") }
 	}
+	go s.Listener.EndDead(ctx)
 	klog.InfoS("Serving", "listener", s.Name, "address", s.Listener.Addr())
 	go func() {
 		if err := serve(); !s.closing.Load() {

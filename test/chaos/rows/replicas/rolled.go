@@ -31,7 +31,7 @@ func Rows() []chaos.Row {
 	return []chaos.Row{{
 		Name:  "agents-rolled",
 		Fault: "Agents rolled ten times, two behind a TCP balancer, 50 requests/s and 500 watches",
-		Run: rolled,
+		Run:   rolled,
 	}}
 }
 

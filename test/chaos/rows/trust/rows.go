@@ -33,7 +33,7 @@ func Rows() []chaos.Row {
 		{
 			Name:  "tokens-end",
 			Fault: "Token expires, or is revoked, while watch, logs -f, exec and port-forward are open",
-			Run: tokensEnd,
+			Run:   tokensEnd,
 		},
 	}
 }
