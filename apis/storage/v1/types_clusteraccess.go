@@ -8,7 +8,7 @@ import (
 // that it names has its bindings.
 const ConditionBound = "Bound"
 
-// Everything, in a list of names, stands for every name.
+// Everything stands for every name in a list of names.
 const Everything = "*"
 
 // +genclient

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -109,7 +110,8 @@ func awaitClosed(t *testing.T, c net.Conn) {
 		t.Fatal(err)
 	}
 	_, err := io.Copy(io.Discard, c)
-	if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+	var failure net.Error
+	if errors.As(err, &failure) && failure.Timeout() {
 		t.Fatal("the server keeps the connection")
 	}
 }

@@ -156,7 +156,10 @@ func TestSlowReaderIsCut(t *testing.T) {
 			}
 			defer func() { _ = res.Body.Close() }()
 			select {
-			case <-ended:
+			case err := <-ended:
+				if err == nil {
+					t.Error("the handler wrote all to a client that does not read")
+				}
 			case <-time.After(testTimeout):
 				t.Error("the handler is still writing to a client that does not read")
 			}

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"mime"
 	"net/http"
 	"time"
@@ -115,13 +116,19 @@ func (a *answer) whole() bool {
 func (a *answer) finish() {
 	panicked := recover()
 	end := EndOf(a.ctx)
-	if panicked != nil && (panicked != http.ErrAbortHandler || end == nil || !a.tell(end)) {
+	if panicked != nil && (!aborted(panicked) || end == nil || !a.tell(end)) {
 		panic(panicked)
 	}
 	if end != nil {
 		// The connection may serve other requests.
 		_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Time{})
 	}
+}
+
+// aborted says whether a panic is the reverse proxy's word for an answer that stopped in the middle.
+func aborted(panicked any) bool {
+	err, ok := panicked.(error)
+	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
 // Hurry bounds how long a client that does not read can keep its stream from ending. It is to be
