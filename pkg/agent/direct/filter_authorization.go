@@ -1,6 +1,7 @@
 package direct
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,21 +42,32 @@ func (c *Config) withAuthorization(next http.Handler) http.Handler {
 	})
 }
 
-// permit asks whether the caller may use the endpoint, and remembers a yes for a token.
+// permit asks whether the caller may use the endpoint, and remembers a yes for a token: where the
+// host cannot be asked the yes before counts, so that direct tokens go on working.
 func (c *Config) permit(r *http.Request, target *Target, caller authn.Caller) error {
 	asked := permit{token: caller.Token, verb: endpointVerb(r, target)}
 	if caller.Token == nil {
 		return c.authorize(r, caller.User, asked.verb)
 	}
-	now := time.Now()
-	if c.permits.has(asked, now) {
+	known := c.permits.look(asked, time.Now())
+	switch known {
+	case freshPermit:
 		return nil
+	case stalePermit:
+		ctx, cancel := context.WithTimeout(r.Context(), permitWait)
+		defer cancel()
+		r = r.WithContext(ctx)
 	}
-	if err := c.authorize(r, caller.User, asked.verb); err != nil {
-		return err
+	err := c.authorize(r, caller.User, asked.verb)
+	switch {
+	case err == nil:
+		c.permits.add(asked, time.Now())
+	case known == stalePermit && apierrors.IsServiceUnavailable(err):
+		return nil
+	default:
+		c.permits.remove(asked)
 	}
-	c.permits.add(asked, now)
-	return nil
+	return err
 }
 
 // authorize asks the host cluster. Whatever is not a clear yes is a no; a question that could not
