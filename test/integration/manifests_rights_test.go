@@ -47,6 +47,9 @@ func clientsetFor(t *testing.T, config *rest.Config) *kubernetes.Clientset {
 
 func testRules(t *testing.T, agent, anyone *rest.Config) {
 	everywhere := []string{
+		"[impersonate-on:user-info:get impersonate-on:user-info:head impersonate-on:user-info:post " +
+			"impersonate-on:user-info:put impersonate-on:user-info:patch impersonate-on:user-info:delete " +
+			"impersonate-on:user-info:options] [*]",
 		"create authentication.k8s.io/tokenreviews",
 		"create authorization.k8s.io/subjectaccessreviews",
 		"get /namespaces kube-system",
