@@ -20,14 +20,14 @@ func Rows() []chaos.Row {
 		{
 			Name:  "killed-execs",
 			Fault: "1,000 clients are killed in mid-exec",
-			Quick: true,
-			Run:   killedExecs,
+			Quick: true, Alone: true,
+			Run: killedExecs,
 		},
 		{
 			Name:  "slow-readers",
 			Fault: "500 clients read 20 MB lists at 1 KiB/s beside 20 honest clients",
-			Quick: true,
-			Run:   slowReaders,
+			Quick: true, Alone: true,
+			Run: slowReaders,
 		},
 		{
 			Name:  "half-said",
@@ -37,20 +37,20 @@ func Rows() []chaos.Row {
 		{
 			Name:  "resets",
 			Fault: "100,000 HTTP/2 requests are taken back at once, with and without a token",
-			Quick: true,
-			Run:   resets,
+			Quick: true, Alone: true,
+			Run: resets,
 		},
 		{
 			Name:  "huge-headers",
 			Fault: "headers and bearer tokens of 1 MiB and more",
-			Quick: true,
-			Run:   hugeHeaders,
+			Quick: true, Alone: true,
+			Run: hugeHeaders,
 		},
 		{
 			Name:  "huge-lists",
 			Fault: "20 clients list 100 MB at the same time",
-			Quick: true,
-			Run:   hugeLists,
+			Quick: true, Alone: true,
+			Run: hugeLists,
 		},
 	}
 }
