@@ -18,7 +18,7 @@ import (
 // heapReserve, in bytes, counts as live memory and is never touched, so it takes none. The garbage
 // collector starts when the heap has doubled: without it, that would be every few megabytes of
 // requests, again and again; with it the heap grows by a bounded amount first.
-const heapReserve = 64 << 20
+const heapReserve = 32 << 20
 
 // Server is the agent, built and not yet running.
 type Server struct {
