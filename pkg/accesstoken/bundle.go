@@ -14,12 +14,12 @@ import (
 type Bundle struct {
 	// Issuer is the iss of the tokens that this bundle judges.
 	Issuer string `json:"issuer"`
-	// ClusterUID is the aud that a token must name.
+	// ClusterUID is the cluster that a token must name, in its aud or its scope.
 	ClusterUID string `json:"clusterUID"`
 	// JWKS holds the public keys, ES256 and EdDSA only, each with a kid (RFC 7517).
 	JWKS        jose.JSONWebKeySet `json:"jwks"`
 	Revocations Revocations        `json:"revocations,omitzero"`
-	// AllowAllClusters lets tokens for AllClusters in.
+	// AllowAllClusters lets tokens for AllClusters in that name no cluster.
 	AllowAllClusters bool `json:"allowAllClusters,omitempty"`
 	// StreamingConnectionIdleTimeoutSeconds is after how many seconds an idle exec, attach or
 	// port-forward is closed; 0: never; nil: the agent's own flag decides. For new connections only.
@@ -35,14 +35,16 @@ type Revocations struct {
 	TokenIDs []string `json:"tokenIDs,omitempty"`
 	// AccessKeys refuses every token that came from an access key.
 	AccessKeys []string `json:"accessKeys,omitempty"`
-	// Subjects refuses the tokens of a user.
+	// Subjects refuses the tokens of a user or team.
 	Subjects []SubjectRevocation `json:"subjects,omitempty"`
+	// IssuedBefore refuses everybody's tokens that were issued at this Unix second or earlier; nil: none.
+	IssuedBefore *int64 `json:"issuedBefore,omitempty"`
 }
 
-// SubjectRevocation refuses a user's tokens that were issued at IssuedBefore or earlier.
+// SubjectRevocation refuses a subject's tokens that were issued at IssuedBefore or earlier.
 type SubjectRevocation struct {
 	Subject string `json:"subject"`
-	// IssuedBefore is in Unix seconds; nil refuses all tokens of the user, future ones too.
+	// IssuedBefore is in Unix seconds; nil refuses all tokens of the subject, future ones too.
 	IssuedBefore *int64 `json:"issuedBefore,omitempty"`
 }
 
@@ -108,10 +110,7 @@ func (b *Bundle) Encode() ([]byte, error) {
 }
 
 func (b *Bundle) validate(hasKeys bool) []error {
-	errs := []error{checkText("issuer", b.Issuer), checkText("clusterUID", b.ClusterUID)}
-	if b.ClusterUID == AllClusters {
-		errs = append(errs, errors.New("clusterUID: is the audience for all clusters"))
-	}
+	errs := []error{checkText("issuer", b.Issuer), checkClusterUID("clusterUID", b.ClusterUID)}
 	if seconds := b.StreamingConnectionIdleTimeoutSeconds; seconds != nil && (*seconds < 0 || *seconds > maxIdleTimeoutSeconds) {
 		errs = append(errs, fmt.Errorf("streamingConnectionIdleTimeoutSeconds: %d is not a number of seconds from 0 to %d",
 			*seconds, maxIdleTimeoutSeconds))
@@ -164,9 +163,10 @@ func checkKey(key jose.JSONWebKey) error {
 func decodeRevocations(data []byte, r *Revocations) []error {
 	var subjects []josejson.RawMessage
 	errs := decodeObject("revocations", data, map[string]any{
-		"tokenIDs":   &r.TokenIDs,
-		"accessKeys": &r.AccessKeys,
-		"subjects":   &subjects,
+		"tokenIDs":     &r.TokenIDs,
+		"accessKeys":   &r.AccessKeys,
+		"subjects":     &subjects,
+		"issuedBefore": &r.IssuedBefore,
 	})
 	for i, raw := range subjects {
 		var s SubjectRevocation

@@ -175,8 +175,8 @@ func (s *snapshot) check(id *Identity, now time.Time) error {
 	if equal, can := key.public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !can || !equal.Equal(id.key) {
 		return refuse(ReasonUnknownKey, "kid is not in the trust bundle any more")
 	}
-	if id.audience != s.bundle.ClusterUID && (id.audience != AllClusters || !s.bundle.AllowAllClusters) {
-		return refuse(ReasonWrongAudience, "aud is not this cluster")
+	if !s.isFor(id) {
+		return refuse(ReasonWrongAudience, "it is not for this cluster")
 	}
 	if err := id.checkTime(now); err != nil {
 		return err
@@ -189,8 +189,22 @@ func (s *snapshot) check(id *Identity, now time.Time) error {
 		return refuse(ReasonRevoked, "its access key was revoked")
 	case revoked && id.IssuedAt.Unix() <= last:
 		return refuse(ReasonRevoked, "its user's tokens were revoked")
+	case id.IssuedAt.Unix() <= s.revokedBefore:
+		return refuse(ReasonRevoked, "all tokens of its time were revoked")
 	}
 	return nil
+}
+
+// isFor says whether the token names this cluster. One that names clusters was asked for them, so that the
+// policy about tokens for all clusters says nothing about it.
+func (s *snapshot) isFor(id *Identity) bool {
+	switch {
+	case id.audience != AllClusters:
+		return id.audience == s.bundle.ClusterUID
+	case id.Scope.Clusters != nil:
+		return slices.Contains(id.Scope.Clusters, s.bundle.ClusterUID)
+	}
+	return s.bundle.AllowAllClusters
 }
 
 func (id *Identity) checkTime(now time.Time) error {

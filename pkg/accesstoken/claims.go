@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// AllClusters is the audience of a token that is good for every cluster whose bundle allows it.
+	// AllClusters is the audience of a token for more than one cluster: for those that its scope names, or
+	// else for every cluster whose bundle allows it.
 	AllClusters = "loft.sh/all-clusters"
 
 	// MaxTokenBytes is the longest token that is signed or looked at.
@@ -34,9 +35,9 @@ const (
 // Claims is the payload of a direct endpoint token (RFC 7519, section 4.1, and ours).
 type Claims struct {
 	Issuer string `json:"iss"`
-	// Subject is the user name, PersonName("alice").
+	// Subject is the user name, PersonName("alice") or TeamName("blue").
 	Subject string `json:"sub"`
-	// Audience is one cluster's UID or AllClusters.
+	// Audience is one cluster's UID, or AllClusters: of these, Scope.Clusters may name some.
 	Audience  jwt.Audience     `json:"aud"`
 	Expiry    *jwt.NumericDate `json:"exp"`
 	NotBefore *jwt.NumericDate `json:"nbf,omitempty"`
@@ -56,7 +57,9 @@ type Claims struct {
 // Scope narrows what a token may do. The zero value narrows nothing. Lists are written with omitzero, since
 // omitempty would turn an empty list ("nothing") into an absent one ("no limit").
 type Scope struct {
-	ReadOnly        bool                `json:"readOnly,omitempty"`
+	ReadOnly bool `json:"readOnly,omitempty"`
+	// Clusters are UIDs. The audience is AllClusters then.
+	Clusters        []string            `json:"clusters,omitzero"`
 	Spaces          []string            `json:"spaces,omitzero"`
 	VirtualClusters []VirtualClusterRef `json:"virtualClusters,omitzero"`
 }
@@ -71,6 +74,7 @@ type VirtualClusterRef struct {
 func (s *Scope) UnmarshalJSON(data []byte) error {
 	return errors.Join(decodeObject("scope", data, map[string]any{
 		"readOnly":        &s.ReadOnly,
+		"clusters":        &s.Clusters,
 		"spaces":          &s.Spaces,
 		"virtualClusters": &s.VirtualClusters,
 	})...)
@@ -97,6 +101,14 @@ func PersonGroups(name string, teams ...string) []string {
 		}
 	}
 	return append(groups, groupLoftAuthenticated, groupSystemAuthenticated)
+}
+
+// TeamName is the user name of a team, whose access keys stand for no person.
+func TeamName(name string) string { return teamPrefix + name }
+
+// TeamGroups are the groups of a team that is the subject itself.
+func TeamGroups(name string) []string {
+	return []string{teamPrefix + name, groupLoftAuthenticated, groupSystemAuthenticated}
 }
 
 // decodeObject reads the members of a JSON object into fields and returns an error for each one that is

@@ -21,6 +21,8 @@
 //     system:authenticated, whoever signed it.
 //   - Unknown claims are ignored, as RFC 7519 asks, but an unknown member of "scope" is a refusal: a limit
 //     that an old agent does not know must not vanish. New limits therefore belong into the scope.
+//   - A token for several clusters has the audience [AllClusters] and names their UIDs in its scope. It is
+//     good for those, whatever a bundle says about tokens for all clusters, and for no other.
 //   - An empty list in a scope is refused: whoever takes it for an absent one reads "no limit".
 //   - exp has no leeway; nbf and iat have [Leeway] for clocks that differ. A token lives [MaxLifetime] at most.
 //   - Only good tokens are cached, under a keyed hash, in the snapshot that judged them. A new bundle brings

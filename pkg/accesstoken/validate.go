@@ -37,6 +37,7 @@ func (c *Claims) validate() error {
 	errs = append(errs, c.validateGroups()...)
 	errs = append(errs, c.validateExtra()...)
 	errs = append(errs, c.Scope.validate()...)
+	errs = append(errs, c.validateReach()...)
 	return errors.Join(errs...)
 }
 
@@ -46,6 +47,23 @@ func (c *Claims) validateAudience() error {
 		return fmt.Errorf("aud: must name exactly one cluster, has %d", len(c.Audience))
 	}
 	return checkText("aud", c.Audience[0])
+}
+
+// validateReach holds audience and scope together. A scope that names clusters narrows a token for all of
+// them, and nothing else. The name of a space means something else in each cluster.
+func (c *Claims) validateReach() []error {
+	if c.Scope == nil || len(c.Audience) != 1 {
+		return nil
+	}
+	several := c.Audience[0] == AllClusters
+	var errs []error
+	if c.Scope.Clusters != nil && !several {
+		errs = append(errs, errors.New("scope.clusters: the audience names a cluster already"))
+	}
+	if several && (c.Scope.Spaces != nil || c.Scope.VirtualClusters != nil) {
+		errs = append(errs, errors.New("scope: spaces and virtual clusters go with one cluster as audience"))
+	}
+	return errs
 }
 
 func (c *Claims) validateDates() []error {
@@ -101,6 +119,8 @@ func checkGroup(group, subject string) error {
 		return fmt.Errorf("groups: %s is reserved for the system", quote(group))
 	case strings.HasPrefix(group, userPrefix) && group != subject:
 		return fmt.Errorf("groups: %s belongs to another user", quote(group))
+	case strings.HasPrefix(group, teamPrefix) && strings.HasPrefix(subject, teamPrefix) && group != subject:
+		return fmt.Errorf("groups: %s belongs to another team", quote(group))
 	case group == teamPrefix:
 		return fmt.Errorf("groups: %s names no team", quote(group))
 	}
@@ -151,11 +171,17 @@ func (s *Scope) validate() []error {
 		return nil
 	}
 	var errs []error
+	if s.Clusters != nil && len(s.Clusters) == 0 {
+		errs = append(errs, errors.New("scope.clusters: an empty list could be taken for no limit"))
+	}
 	if s.Spaces != nil && len(s.Spaces) == 0 {
 		errs = append(errs, errors.New("scope.spaces: an empty list could be taken for no limit"))
 	}
 	if s.VirtualClusters != nil && len(s.VirtualClusters) == 0 {
 		errs = append(errs, errors.New("scope.virtualClusters: an empty list could be taken for no limit"))
+	}
+	for _, uid := range s.Clusters {
+		errs = append(errs, checkClusterUID("scope.clusters", uid))
 	}
 	for _, space := range s.Spaces {
 		errs = append(errs, checkText("scope.spaces", space))
@@ -169,9 +195,20 @@ func (s *Scope) validate() []error {
 func checkSubject(field, subject string) error {
 	name, ok := strings.CutPrefix(subject, userPrefix)
 	if !ok {
-		return fmt.Errorf("%s: must be %q and a name", field, userPrefix)
+		name, ok = strings.CutPrefix(subject, teamPrefix)
+	}
+	if !ok {
+		return fmt.Errorf("%s: must be %q or %q and a name", field, userPrefix, teamPrefix)
 	}
 	return checkText(field, name)
+}
+
+// checkClusterUID refuses the one name that stands for no single cluster.
+func checkClusterUID(field, uid string) error {
+	if uid == AllClusters {
+		return fmt.Errorf("%s: is the audience for all clusters", field)
+	}
+	return checkText(field, uid)
 }
 
 func checkOptionalText(field, text string) error {

@@ -44,6 +44,7 @@ type snapshot struct {
 	revokedTokens     map[string]bool
 	revokedAccessKeys map[string]bool
 	revokedSubjects   map[string]int64 // the last iat that is revoked
+	revokedBefore     int64            // the last iat that is revoked for everybody; -1: none
 
 	changed chan struct{} // closed when the next snapshot is there
 }
@@ -123,7 +124,7 @@ func (v *Verifier) Valid(id *Identity) error {
 }
 
 func newSnapshot(b *Bundle) *snapshot {
-	s := &snapshot{bundle: b, changed: make(chan struct{})}
+	s := &snapshot{bundle: b, changed: make(chan struct{}), revokedBefore: -1}
 	if b == nil {
 		return s
 	}
@@ -135,6 +136,9 @@ func newSnapshot(b *Bundle) *snapshot {
 	}
 	s.revokedTokens = setOf(b.Revocations.TokenIDs)
 	s.revokedAccessKeys = setOf(b.Revocations.AccessKeys)
+	if before := b.Revocations.IssuedBefore; before != nil {
+		s.revokedBefore = *before
+	}
 	s.revokedSubjects = map[string]int64{}
 	for _, r := range b.Revocations.Subjects {
 		last := int64(maxUnix)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -213,6 +214,20 @@ func TestMembers(t *testing.T) {
 				t.Errorf("got users %q and teams %q, want %q and %q", users, teams, tt.users, tt.teams)
 			}
 		})
+	}
+}
+
+func TestMembershipsAreThoseOfEachUser(t *testing.T) {
+	policy := world(t)
+	memberships := policy.Memberships()
+	for _, name := range []string{"alice", "bob", "eve", "twin-a"} {
+		u, err := policy.User(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(policy.TeamsOf(u), memberships.Of(u), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: -TeamsOf +Memberships:\n%s", name, diff)
+		}
 	}
 }
 

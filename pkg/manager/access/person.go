@@ -38,6 +38,10 @@ type Person struct {
 	refused bool
 }
 
+// Refused says whether the person may do nothing at all: the user, the team or the access key was
+// disabled, or the key is gone.
+func (p *Person) Refused() bool { return p.refused }
+
 // Scope narrows what the person may do; nil does not.
 func (p *Person) Scope() *storagev1.AccessScope {
 	if p.AccessKey == nil {
@@ -83,8 +87,8 @@ func (d *Directory) UserInfo(u *storagev1.User, key *storagev1.AccessKey) user.I
 // TeamInfo is how the team is known to everything that checks permissions. key may be nil.
 func (d *Directory) TeamInfo(t *storagev1.Team, key *storagev1.AccessKey) user.Info {
 	return &user.DefaultInfo{
-		Name: teamPrefix + t.Name, UID: string(t.UID),
-		Groups: []string{teamPrefix + t.Name, "loft:authenticated", user.AllAuthenticated}, Extra: extra(key),
+		Name: accesstoken.TeamName(t.Name), UID: string(t.UID),
+		Groups: accesstoken.TeamGroups(t.Name), Extra: extra(key),
 	}
 }
 
