@@ -15,7 +15,12 @@ import (
 )
 
 // folders holds every folder of manifests, embedded or not.
-var folders = []string{"agent", "agent-cert-manager", "expose", "monitoring"}
+var folders = []string{"agent", "agent-cert-manager", "connect", "expose", "manager", "monitoring"}
+
+// embeddedFolders are those that programs install, and how each is read.
+var embeddedFolders = map[string]func() ([]*unstructured.Unstructured, error){
+	"agent": AgentObjects, "connect": ConnectObjects, "manager": ManagerObjects,
+}
 
 func agentObjects(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
@@ -67,7 +72,7 @@ func exampleObjects(t *testing.T, folder string) []*unstructured.Unstructured {
 
 func TestEveryFileParses(t *testing.T) {
 	for _, folder := range folders {
-		files, err := fs.Glob(os.DirFS(folder), "*")
+		files, err := fs.Glob(os.DirFS(folder), "*.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,25 +111,86 @@ func testFile(t *testing.T, folder, file string) {
 }
 
 func TestKustomizationListsEveryFile(t *testing.T) {
-	agent, err := Agent()
-	if err != nil {
-		t.Fatal(err)
+	for name := range embeddedFolders {
+		t.Run(name, func(t *testing.T) {
+			embedded, err := folder(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, err := fs.Glob(os.DirFS(name), "*.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			inFolders, err := fs.Glob(os.DirFS(name), "*/*.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			order, err := applyOrder(embedded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, inFolders...)
+			slices.Sort(files)
+			listed := append([]string{kustomizationFile}, order...)
+			slices.Sort(listed)
+			if diff := cmp.Diff(files, listed); diff != "" {
+				t.Errorf("files and kustomization.yaml differ (-files +listed):\n%s", diff)
+			}
+		})
 	}
-	files, err := fs.Glob(agent, "*")
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestOrder finds objects that would be applied before what they need.
+func TestOrder(t *testing.T) {
+	for name, objectsOf := range embeddedFolders {
+		objects, err := objectsOf()
+		if err != nil {
+			t.Fatal(err)
+		}
+		namespaced := false
+		for i, object := range objects {
+			id := object.GetKind() + " " + object.GetName()
+			switch kind := object.GetKind(); {
+			case kind == "Namespace" && namespaced:
+				t.Errorf("%s: %s comes after what is in it", name, id)
+			case kind == "APIService" && i != len(objects)-1:
+				t.Errorf("%s: %s is not the last", name, id)
+			}
+			namespaced = namespaced || object.GetNamespace() != ""
+		}
 	}
-	order, err := applyOrder(agent)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestNamespaceIsTheSame holds what each folder says of the namespace against the others: a cluster
+// may be central and connected, and one must not undo what the other did.
+func TestNamespaceIsTheSame(t *testing.T) {
+	want := decode[map[string]any](t, agentObjects(t), "Namespace")
+	for name, objectsOf := range embeddedFolders {
+		objects, err := objectsOf()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, decode[map[string]any](t, objects, "Namespace")); diff != "" {
+			t.Errorf("namespace of %s (-agent +%s):\n%s", name, name, diff)
+		}
 	}
-	if order[0] != "namespace.yaml" || order[len(order)-1] != "apiservice.yaml" {
-		t.Errorf("order = %v, want the namespace first and the APIService last", order)
-	}
-	listed := append([]string{kustomizationFile}, order...)
-	slices.Sort(listed)
-	if diff := cmp.Diff(files, listed); diff != "" {
-		t.Errorf("files and kustomization.yaml differ (-files +listed):\n%s", diff)
+}
+
+// TestEmbeddedNamesDoNotMeet finds objects that two folders name, but for the namespace.
+func TestEmbeddedNamesDoNotMeet(t *testing.T) {
+	seen := map[string]string{}
+	for name, objectsOf := range embeddedFolders {
+		objects, err := objectsOf()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range objects {
+			id := path.Join(object.GetKind(), object.GetNamespace(), object.GetName())
+			if other, found := seen[id]; found && object.GetKind() != "Namespace" {
+				t.Errorf("%s is in %s and in %s", id, other, name)
+			}
+			seen[id] = name
+		}
 	}
 }
 
@@ -139,24 +205,34 @@ func TestReadObjectsRefusesADoubleKey(t *testing.T) {
 }
 
 func TestEverythingIsInTheNamespaceLoft(t *testing.T) {
-	objects := agentObjects(t)
+	var objects []*unstructured.Unstructured
+	for _, objectsOf := range embeddedFolders {
+		embedded, err := objectsOf()
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, embedded...)
+	}
 	objects = append(objects, exampleObjects(t, "expose")...)
 	objects = append(objects, exampleObjects(t, "agent-cert-manager")...)
 	objects = append(objects, exampleObjects(t, "monitoring")...)
 	for _, object := range objects {
 		id := object.GetKind() + " " + object.GetName()
 		switch object.GetKind() {
-		case "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService":
+		case "Namespace", "ClusterRole", "ClusterRoleBinding", "APIService", "CustomResourceDefinition":
 			if object.GetNamespace() != "" {
 				t.Errorf("%s has a namespace", id)
 			}
 		default:
-			want := "loft"
-			if id == "RoleBinding loft-agent-authentication-reader" {
-				want = "kube-system"
+			wanted := []string{"loft"}
+			switch id {
+			case "RoleBinding loft-agent-authentication-reader", "RoleBinding loft-manager-authentication-reader":
+				wanted = []string{"kube-system"}
+			case "Role loft-connect", "RoleBinding loft-connect":
+				wanted = []string{"loft", "kube-system"}
 			}
-			if object.GetNamespace() != want {
-				t.Errorf("%s is in namespace %q, want %q", id, object.GetNamespace(), want)
+			if !slices.Contains(wanted, object.GetNamespace()) {
+				t.Errorf("%s is in namespace %q, want %q", id, object.GetNamespace(), wanted)
 			}
 		}
 	}
@@ -179,6 +255,19 @@ func TestRolesGrantNoWildcards(t *testing.T) {
 			testRule(t, name, rule)
 		}
 	}
+}
+
+func bindings(t *testing.T, objects []*unstructured.Unstructured) []string {
+	t.Helper()
+	var found []string
+	for _, b := range decode[rbacv1.ClusterRoleBinding](t, objects, "ClusterRoleBinding") {
+		found = append(found, describeBinding("", b.RoleRef, b.Subjects))
+	}
+	for _, b := range decode[rbacv1.RoleBinding](t, objects, "RoleBinding") {
+		found = append(found, describeBinding(b.Namespace, b.RoleRef, b.Subjects))
+	}
+	slices.Sort(found)
+	return found
 }
 
 func testRule(t *testing.T, role string, rule rbacv1.PolicyRule) {
@@ -205,23 +294,34 @@ func testRule(t *testing.T, role string, rule rbacv1.PolicyRule) {
 }
 
 func TestBindings(t *testing.T) {
-	objects := agentObjects(t)
-	var got []string
-	for _, b := range decode[rbacv1.ClusterRoleBinding](t, objects, "ClusterRoleBinding") {
-		got = append(got, describeBinding("", b.RoleRef, b.Subjects))
-	}
-	for _, b := range decode[rbacv1.RoleBinding](t, objects, "RoleBinding") {
-		got = append(got, describeBinding(b.Namespace, b.RoleRef, b.Subjects))
-	}
-	slices.Sort(got)
-	want := []string{
-		"/ClusterRole/loft-agent to ServiceAccount/loft/loft-agent",
-		"/ClusterRole/loft-agent-endpoint-user to Group//loft:authenticated",
-		"kube-system/Role/extension-apiserver-authentication-reader to ServiceAccount/loft/loft-agent",
-		"loft/Role/loft-agent to ServiceAccount/loft/loft-agent",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("bindings (-want +got):\n%s", diff)
+	for name, want := range map[string][]string{
+		"agent": {
+			"/ClusterRole/loft-agent to ServiceAccount/loft/loft-agent",
+			"/ClusterRole/loft-agent-endpoint-user to Group//loft:authenticated",
+			"kube-system/Role/extension-apiserver-authentication-reader to ServiceAccount/loft/loft-agent",
+			"loft/Role/loft-agent to ServiceAccount/loft/loft-agent",
+		},
+		"connect": {
+			"/ClusterRole/loft-connect to ServiceAccount/loft/loft-connect",
+			"kube-system/Role/loft-connect to ServiceAccount/loft/loft-connect",
+			"loft/Role/loft-connect to ServiceAccount/loft/loft-connect",
+		},
+		"manager": {
+			"/ClusterRole/loft-manager to ServiceAccount/loft/loft-manager",
+			"/ClusterRole/loft-user to Group//loft:authenticated",
+			"kube-system/Role/extension-apiserver-authentication-reader to ServiceAccount/loft/loft-manager",
+			"loft/Role/loft-manager to ServiceAccount/loft/loft-manager",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects, err := embeddedFolders[name]()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, bindings(t, objects)); diff != "" {
+				t.Errorf("bindings (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -19,18 +19,27 @@ import (
 const kustomizationFile = "kustomization.yaml"
 
 // AgentObjects returns the objects that install the agent, in the order to apply them.
-func AgentObjects() ([]*unstructured.Unstructured, error) {
-	agent, err := Agent()
+func AgentObjects() ([]*unstructured.Unstructured, error) { return objectsOf("agent") }
+
+// ConnectObjects returns the objects by which the manager may enter a cluster, in the order to
+// apply them: its service account there, the account's token and its rights.
+func ConnectObjects() ([]*unstructured.Unstructured, error) { return objectsOf("connect") }
+
+// ManagerObjects returns the objects that install the manager, in the order to apply them.
+func ManagerObjects() ([]*unstructured.Unstructured, error) { return objectsOf("manager") }
+
+func objectsOf(name string) ([]*unstructured.Unstructured, error) {
+	files, err := folder(name)
 	if err != nil {
 		return nil, err
 	}
-	names, err := applyOrder(agent)
+	names, err := applyOrder(files)
 	if err != nil {
 		return nil, err
 	}
 	var objects []*unstructured.Unstructured
 	for _, name := range names {
-		inFile, err := ReadObjects(agent, name)
+		inFile, err := ReadObjects(files, name)
 		if err != nil {
 			return nil, err
 		}

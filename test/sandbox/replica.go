@@ -34,12 +34,10 @@ type Replica struct {
 // StartReplica starts an agent and waits until it is ready. The sandbox's Stop ends it, too.
 // Several goroutines may start one at the same time.
 func (s *Sandbox) StartReplica(ctx context.Context, opts ReplicaOptions) (*Replica, error) {
-	r := &Replica{sandbox: s, opts: opts, dir: s.path("replicas", opts.Name), binary: s.path("bin", "loft-agent")}
-	host := opts.Host
-	if host == "" {
-		host = s.cluster.URL()
-	}
-	if err := s.agentCredential(ctx, r.dir, host); err != nil {
+	r := &Replica{sandbox: s, opts: opts, dir: s.path("replicas", opts.Name), binary: s.agentBinary()}
+	account := s.agentAccount(r.dir)
+	account.Host = opts.Host
+	if err := WriteCredential(ctx, s.cluster, account); err != nil {
 		return nil, fmt.Errorf("replica %q: %w", opts.Name, err)
 	}
 	var err error
@@ -62,7 +60,7 @@ func (r *Replica) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("replica %q: %w", r.opts.Name, err)
 	}
-	return r.sandbox.awaitReady(ctx, r.process, r.EndpointURL())
+	return AwaitReady(ctx, r.process, r.sandbox.pki.ca, r.EndpointURL())
 }
 
 // Stop ends the agent in an orderly way (SIGTERM) and kills it after grace. Start starts it again.
@@ -90,7 +88,7 @@ func (r *Replica) Dir() string { return r.dir }
 
 // RenewCredential puts a new token for the API server in place of the replica's.
 func (r *Replica) RenewCredential(ctx context.Context) error {
-	token, err := r.sandbox.cluster.ServiceAccountToken(ctx, agentNamespace, agentAccount, agentTokenTTL)
+	token, err := r.sandbox.cluster.ServiceAccountToken(ctx, agentNamespace, agentAccount, tokenTTL)
 	if err != nil {
 		return err
 	}

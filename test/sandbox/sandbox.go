@@ -21,8 +21,12 @@ import (
 type Options struct {
 	// Dir keeps everything; required.
 	Dir string
+	// Name of the cluster in logs; "sandbox" by default.
+	Name string
 	// Nodes is how many simulated nodes there are; 0: none, and no pod runs.
 	Nodes int
+	// AgentBinary is the agent's program; built from this module by default.
+	AgentBinary string
 	// AgentArgs are added to the agent's flags.
 	AgentArgs []string
 	// APIServerArgs are added to the API server's flags.
@@ -48,11 +52,57 @@ type Sandbox struct {
 // ports of the agent.
 type ports struct{ inner, https, http int }
 
+// step is a part of a start, and what is said about it.
+type step struct {
+	what string
+	do   func(context.Context) error
+}
+
 // Start starts a sandbox. It is ready when Start returns: the agent is, and the APIService is
 // available. What was started is stopped again where something fails.
-func Start(ctx context.Context, opts Options) (_ *Sandbox, err error) {
+func Start(ctx context.Context, opts Options) (*Sandbox, error) {
+	return start(ctx, opts, func(s *Sandbox) []step {
+		return []step{
+			{"start the control plane", s.startCluster},
+			{"start simulated nodes", s.startNodes},
+			{"make keys and certificates", s.makeKeys},
+			{"apply the agent's manifests", s.applyManifests},
+			{"write the trust bundle", s.writeTrust},
+			{"start the agent", s.startAgent},
+			{"wait for the APIService", s.awaitAPIService},
+		}
+	})
+}
+
+// StartBare starts a cluster for a manager to install the agent in: all that is there already is
+// the way to an agent outside the cluster. StartAgent follows when the manager has done its part.
+func StartBare(ctx context.Context, opts Options) (*Sandbox, error) {
+	return start(ctx, opts, func(s *Sandbox) []step {
+		return []step{
+			{"start the control plane", s.startCluster},
+			{"start simulated nodes", s.startNodes},
+			{"make certificates", s.makeCertificates},
+			{"apply the way to the agent", s.applyWay},
+		}
+	})
+}
+
+// StartAgent starts the agent of a cluster that StartBare started. It waits until the manager has
+// installed the agent's account and pushed the trust bundle, and until the APIService is available.
+func (s *Sandbox) StartAgent(ctx context.Context) error {
+	return s.do(ctx, []step{
+		{"wait for the agent's account", s.awaitAccount},
+		{"start the agent", s.startAgent},
+		{"wait for the APIService", s.awaitAPIService},
+	})
+}
+
+func start(ctx context.Context, opts Options, steps func(*Sandbox) []step) (_ *Sandbox, err error) {
 	if opts.Log == nil {
 		opts.Log = io.Discard
+	}
+	if opts.Name == "" {
+		opts.Name = "sandbox"
 	}
 	if opts.Dir, err = filepath.Abs(opts.Dir); err != nil {
 		return nil, fmt.Errorf("sandbox directory: %w", err)
@@ -61,30 +111,22 @@ func Start(ctx context.Context, opts Options) (_ *Sandbox, err error) {
 		return nil, fmt.Errorf("sandbox directory: %w", err)
 	}
 	s := &Sandbox{opts: opts}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Stop())
-		}
-	}()
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"start the control plane", s.startCluster},
-		{"start simulated nodes", s.startNodes},
-		{"make keys and certificates", s.makeKeys},
-		{"apply the agent's manifests", s.applyManifests},
-		{"write the trust bundle", s.writeTrust},
-		{"start the agent", s.startAgent},
-		{"wait for the APIService", s.awaitAPIService},
-	} {
-		began := time.Now()
-		if err := step.do(ctx); err != nil {
-			return nil, fmt.Errorf("sandbox: %s: %w", step.what, err)
-		}
-		_, _ = fmt.Fprintf(opts.Log, "sandbox: %s (%.1fs)\n", step.what, time.Since(began).Seconds())
+	if err := s.do(ctx, steps(s)); err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// do does one step after the other and says how long each took.
+func (s *Sandbox) do(ctx context.Context, steps []step) error {
+	for _, step := range steps {
+		began := time.Now()
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %s: %w", s.opts.Name, step.what, err)
+		}
+		_, _ = fmt.Fprintf(s.opts.Log, "%s: %s (%.1fs)\n", s.opts.Name, step.what, time.Since(began).Seconds())
+	}
+	return nil
 }
 
 // Stop ends every process.
@@ -144,7 +186,7 @@ func (s *Sandbox) startCluster(ctx context.Context) error {
 	}
 	var err error
 	s.cluster, err = controlplane.Start(ctx, controlplane.Options{
-		Name: "sandbox", Dir: s.path("cluster"), Log: s.opts.Log, ControllerManager: true, ExtraAPIServerArgs: args,
+		Name: s.opts.Name, Dir: s.path("cluster"), Log: s.opts.Log, ControllerManager: true, ExtraAPIServerArgs: args,
 	})
 	return err
 }
