@@ -18,6 +18,9 @@ import (
 // errRequestBody means that the client's body could not be read to its announced end.
 var errRequestBody = errors.New("read the request body")
 
+// takenBack is how long a request that its client took back may still be answered.
+const takenBack = time.Second
+
 // informational bounds the answers of class 1xx before the one that counts.
 const informational = 5
 
@@ -33,6 +36,12 @@ type conn struct {
 	// answered is set when the first byte of the current answer has come.
 	answered  bool
 	idleSince time.Time
+
+	// lock guards turn, which counts the requests that used the connection, and late, which is set
+	// where a deadline was put on the connection.
+	lock sync.Mutex
+	turn int
+	late bool
 }
 
 func newConn(c, socket net.Conn) *conn {
@@ -88,8 +97,49 @@ func (c *conn) mayRetry(method string) bool {
 	return false
 }
 
-// interrupt ends whatever waits for the connection.
-func (c *conn) interrupt() { _ = c.SetDeadline(time.Unix(1, 0)) }
+// endWith ends what waits for the connection when ctx is done: at once where its time was up. A
+// request that its client took back may be answered for a moment, since a connection in the middle
+// of an answer is lost, and another costs a TLS handshake: who takes requests back by the thousand
+// would have us and the API server do nothing else.
+func (c *conn) endWith(ctx context.Context) (stop func() bool) {
+	turn := c.turn
+	return context.AfterFunc(ctx, func() {
+		deadline := time.Unix(1, 0)
+		if errors.Is(context.Cause(ctx), context.Canceled) {
+			deadline = time.Now().Add(takenBack)
+		}
+		c.lock.Lock()
+		defer c.lock.Unlock()
+		if c.turn == turn {
+			c.setDeadline(deadline)
+		}
+	})
+}
+
+// interrupt ends what waits for the connection at deadline.
+func (c *conn) interrupt(deadline time.Time) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	c.setDeadline(deadline)
+}
+
+// setDeadline needs the lock.
+func (c *conn) setDeadline(deadline time.Time) {
+	c.late = true
+	_ = c.SetDeadline(deadline)
+}
+
+// release ends the connection's turn: no context of before ends anything on it.
+func (c *conn) release() error {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	c.turn++
+	if !c.late {
+		return nil
+	}
+	c.late = false
+	return c.SetDeadline(time.Time{})
+}
 
 func (c *conn) close() { _ = c.Close() }
 
@@ -116,13 +166,33 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 	for {
 		kept := p.pop()
 		if kept == nil {
-			return p.dial(ctx)
+			return p.open(ctx)
 		}
 		if kept.alive() {
 			return kept, nil
 		}
 		kept.close()
 	}
+}
+
+// open makes a connection. As with answers, one that is nearly there is not given up, but kept.
+func (p *pool) open(ctx context.Context) (*conn, error) {
+	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		if !errors.Is(context.Cause(ctx), context.Canceled) {
+			cancel()
+			return
+		}
+		timer := time.AfterFunc(takenBack, cancel)
+		context.AfterFunc(dialing, func() { timer.Stop() })
+	})()
+	c, err := p.dial(dialing)
+	if err == nil && ctx.Err() != nil {
+		p.put(c)
+		return nil, ctx.Err()
+	}
+	return c, err
 }
 
 func (p *pool) pop() *conn {
@@ -148,28 +218,37 @@ func (p *pool) put(c *conn) {
 		return
 	}
 	p.idle = append(p.idle, c)
-	if p.reaper == nil {
-		p.reaper = time.AfterFunc(idleTimeout, p.reap)
-	}
+	p.schedule(c.idleSince)
 }
 
-// reap closes the connections that nobody has used for idleTimeout. They are the first of the
-// list, since the last is taken first.
+// reap closes the connections that nobody has used for idleTimeout, and those beyond a few that
+// nobody has used for spareTimeout. They are the first of the list, since the last is taken first.
 func (p *pool) reap() {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	now := time.Now()
-	kept := slices.IndexFunc(p.idle, func(c *conn) bool { return now.Sub(c.idleSince) < idleTimeout })
-	if kept < 0 {
-		kept = len(p.idle)
+	old := 0
+	for old < len(p.idle) && !now.Before(p.due(old)) {
+		p.idle[old].close()
+		old++
 	}
-	for _, c := range p.idle[:kept] {
-		c.close()
-	}
-	p.idle = slices.Delete(p.idle, 0, kept)
+	p.idle = slices.Delete(p.idle, 0, old)
 	p.reaper = nil
-	if len(p.idle) > 0 {
-		p.reaper = time.AfterFunc(idleTimeout-now.Sub(p.idle[0].idleSince), p.reap)
+	p.schedule(now)
+}
+
+// due is when the connection at i is to be closed, where those before it are.
+func (p *pool) due(i int) time.Time {
+	if len(p.idle)-i > fewConnections {
+		return p.idle[i].idleSince.Add(spareTimeout)
+	}
+	return p.idle[i].idleSince.Add(idleTimeout)
+}
+
+// schedule needs the lock. It sees to it that the reaper comes in time.
+func (p *pool) schedule(now time.Time) {
+	if p.reaper == nil && len(p.idle) > 0 {
+		p.reaper = time.AfterFunc(max(0, min(p.due(0).Sub(now), spareTimeout)), p.reap)
 	}
 }
 

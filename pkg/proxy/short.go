@@ -8,11 +8,15 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // smallBody is the largest request body, in bytes, that is held while its request is sent. Nearly
 // every object fits; what is larger takes the general transport.
 const smallBody = 64 << 10
+
+// shortRest is how much of an answer that nobody wants any more is read, in bytes, to keep its connection.
+const shortRest = 64 << 10
 
 // shortTransport carries short requests over kept HTTP/1.1 connections on the goroutine that
 // serves them. net/http's transport hands each request to one goroutine and its answer to another;
@@ -29,6 +33,9 @@ func (t *shortTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.general.RoundTrip(req)
 	}
 	ctx := req.Context()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	body, err := readBody(req)
 	if err != nil {
 		return nil, err
@@ -59,22 +66,26 @@ func (t *shortTransport) CloseIdleConnections() {
 }
 
 // try sends req over conn and reads the head of the answer. The connection belongs to the answer's
-// body then; where try fails it is closed.
+// body then; where try fails it is closed, unless the request was taken back and answered all the same.
 func (t *shortTransport) try(conn *conn, req *http.Request, body []byte) (*http.Response, error) {
-	stop := context.AfterFunc(req.Context(), conn.interrupt)
+	ctx := req.Context()
+	stop := conn.endWith(ctx)
 	res, err := conn.exchange(req, body)
 	if err != nil {
 		stop()
 		conn.close()
 		return nil, err
 	}
-	answer := &shortBody{ReadCloser: res.Body, ctx: req.Context(), pool: &t.pool, conn: conn, stop: stop, keep: !res.Close}
-	if res.Body == http.NoBody {
+	answer := &shortBody{ReadCloser: res.Body, ctx: ctx, pool: &t.pool, conn: conn, stop: stop, keep: !res.Close}
+	switch {
+	case res.Body == http.NoBody:
 		answer.end(true)
-		return res, nil
+	case ctx.Err() != nil:
+		_ = answer.Close()
+	default:
+		res.Body = answer
 	}
-	res.Body = answer
-	return res, nil
+	return res, ctx.Err()
 }
 
 // simple says whether the body of req is small, and its length known beforehand.
@@ -145,8 +156,17 @@ func (b *shortBody) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (b *shortBody) Close() error {
-	b.end(false)
+	b.end(b.conn != nil && b.rest())
 	return nil
+}
+
+// rest reads what is there of a short rest, and says whether that was all.
+func (b *shortBody) rest() bool {
+	if b.ctx.Err() == nil {
+		b.conn.interrupt(time.Unix(1, 0)) // nobody waits for what has not come yet
+	}
+	_, err := io.CopyN(io.Discard, b.ReadCloser, shortRest)
+	return errors.Is(err, io.EOF)
 }
 
 // end lets go of the connection, once. whole says whether nothing of the answer is left on it.
@@ -156,8 +176,8 @@ func (b *shortBody) end(whole bool) {
 		return
 	}
 	b.conn = nil
-	// Where stop comes too late, the deadline of an interrupt may still be set on the connection.
-	if b.stop() && whole && b.keep {
+	b.stop()
+	if whole && b.keep && conn.release() == nil {
 		b.pool.put(conn)
 		return
 	}

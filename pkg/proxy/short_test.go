@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -198,4 +200,142 @@ func newPair(t *testing.T) *conn {
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _ = theirs.Close() })
 	return newConn(ours, ours)
+}
+
+// get asks server for path through the lane of short requests.
+func (f *Forwarder) get(ctx context.Context, server, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return f.upstream.lanes[Short].RoundTrip(req)
+}
+
+func TestTakingRequestsBackCostsNoConnections(t *testing.T) {
+	noLeak(t)
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	counted, f := newCounted(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			arrived <- struct{}{}
+			<-answer
+		}
+		repeat(w, r)
+	})
+	server := f.upstream.base.String()
+	for range 10 {
+		ctx, takeBack := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() {
+			_, err := f.get(ctx, server, "/slow") //nolint:bodyclose // there is none
+			ended <- err
+		}()
+		await(t, arrived, "the request")
+		takeBack()
+		answer <- struct{}{}
+		if err := await(t, ended, "its end"); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error %v, want that it was taken back", err)
+		}
+	}
+	// A context that ended late must end nothing that comes after it.
+	res, err := f.get(t.Context(), server, "/quick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); string(body) != "GET " || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+	if got := counted.count(); got != 1 {
+		t.Errorf("%d connections, want 1", got)
+	}
+}
+
+func TestRequestTakenBackWaitsAMoment(t *testing.T) {
+	noLeak(t)
+	arrived, ended := make(chan struct{}), make(chan error)
+	_, f := newCounted(t, func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done() // the API server is told, too
+	})
+	ctx, takeBack := context.WithCancel(t.Context())
+	go func() {
+		_, err := f.get(ctx, f.upstream.base.String(), "/") //nolint:bodyclose // there is none
+		ended <- err
+	}()
+	await(t, arrived, "the request")
+	takeBack()
+	if err := await(t, ended, "its end"); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that it was taken back", err)
+	}
+}
+
+func TestRequestThatIsLateEndsAtOnce(t *testing.T) {
+	noLeak(t)
+	_, f := newCounted(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err := f.get(ctx, f.upstream.base.String(), "/") //nolint:bodyclose // there is none
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took >= takenBack {
+		t.Errorf("error %v after %s", err, took)
+	}
+}
+
+func TestAnswerThatNobodyReads(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		size int
+		want int
+	}{
+		{name: "short", size: 8 << 10, want: 1},
+		{name: "long", size: 8 << 20, want: 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			noLeak(t)
+			counted, f := newCounted(t, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write(make([]byte, tc.size))
+			})
+			for range 2 {
+				res, err := f.get(t.Context(), f.upstream.base.String(), "/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.CopyN(io.Discard, res.Body, 1); err != nil {
+					t.Fatal(err)
+				}
+				// The rest of a short answer comes with its first byte, or a moment later.
+				body := res.Body.(*shortBody)
+				if tc.want == 1 && !eventually(func() bool { _, err := body.conn.reader.Peek(tc.size - 1); return err == nil }) {
+					t.Fatal("the answer did not come")
+				}
+				if err := res.Body.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := counted.count(); got != tc.want {
+				t.Errorf("%d connections, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestSpareConnectionsAreReapedSoon(t *testing.T) {
+	now := time.Now()
+	p := &pool{}
+	for range 2 * fewConnections {
+		c := newPair(t)
+		c.idleSince = now.Add(-spareTimeout)
+		p.idle = append(p.idle, c)
+	}
+	spare := p.idle[0]
+	p.reap()
+	if len(p.idle) != fewConnections {
+		t.Errorf("kept %d connections, want %d", len(p.idle), fewConnections)
+	}
+	if _, err := spare.Write([]byte("x")); err == nil {
+		t.Error("a spare connection is open")
+	}
+	if p.reaper == nil {
+		t.Error("nothing will reap the others")
+	}
+	p.closeIdle()
 }

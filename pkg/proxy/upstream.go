@@ -25,6 +25,10 @@ const (
 	// idleTimeout is below the API server's own 90 s, so that we close first and a request never
 	// meets a connection that the server is closing.
 	idleTimeout = 60 * time.Second
+	// What is left of a burst goes sooner: all connections beyond fewConnections that were not used
+	// for spareTimeout.
+	fewConnections = 8
+	spareTimeout   = 15 * time.Second
 )
 
 // Upstream is one API server and the connections to it, made once.
