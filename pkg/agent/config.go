@@ -18,12 +18,12 @@ import (
 	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/agent/direct"
-	"loft.sh/agent/pkg/agent/listen"
-	"loft.sh/agent/pkg/agent/observe"
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/audit"
 	"loft.sh/agent/pkg/bearer"
+	"loft.sh/agent/pkg/door"
+	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
 )
@@ -44,13 +44,14 @@ type Config struct {
 	verifier       *accesstoken.Verifier
 	trust          *trust.Loader
 	// certificates are those that the listeners serve with.
-	certificates *certificates
+	certificates *listen.Certificates
 	// frontProxy is nil where flags say whom the inner listener trusts.
 	frontProxy *frontProxy
 	// door is what both doors have in common.
-	door direct.Config
+	door door.Config
 	// shutdown is what the listeners are told when the agent ends.
-	shutdown *shutdown
+	shutdown  *listen.Shutdown
+	forwarder *proxy.Forwarder
 }
 
 // CompletedConfig can build a server.
@@ -85,7 +86,7 @@ func NewConfig(o *Options) (*Config, error) {
 
 // applyTracing has all requests traced where that was asked for.
 func (c *Config) applyTracing(o *Options) error {
-	provider, err := o.Tracing.NewProvider(context.Background(), c.generic.APIServerID)
+	provider, err := o.Tracing.NewProvider(context.Background(), "loft-agent", c.generic.APIServerID)
 	if provider == nil || err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (c *Config) applyGeneric(o *Options) error {
 	// ends those that say nothing.
 	c.maxConnections = o.Listen.MaxConnections
 	if g.SecureServing != nil {
-		c.inner = listen.NewListener(g.SecureServing.Listener, c.maxConnections, 0)
+		c.inner = listen.NewListener(g.SecureServing.Listener, c.maxConnections, 0, listenMetrics)
 		g.SecureServing.Listener = c.inner
 	}
 	var err error
@@ -133,8 +134,12 @@ func (c *Config) applyGeneric(o *Options) error {
 	if err := audit.ApplyTo(o.Audit, g); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	c.shutdown = newShutdown(g)
-	c.certificates = newCertificates(o.SecureServing.SecureServingOptions, o.Direct.Serving)
+	c.shutdown = listen.NewShutdown(g.ShutdownDelayDuration, g.RequestTimeout+hostGrace, g.ShutdownWatchTerminationGracePeriod)
+	c.certificates = listen.NewCertificates(listenMetrics)
+	c.certificates.Add("inner", o.SecureServing.SecureServingOptions)
+	if o.Direct.Serving.BindPort != 0 {
+		c.certificates.Add("direct", o.Direct.Serving)
+	}
 	if c.listeners, err = o.Direct.Listen(); err != nil {
 		return err
 	}
@@ -152,25 +157,29 @@ func (c *Config) applyDoors(o *Options) error {
 		return err
 	}
 	g := c.generic
-	forwarder := proxy.New(upstream, statuserr.NewWriter(g.Serializer))
-	forwarder.OnFailure = observe.UpstreamFailed
-	c.door = direct.Config{
-		Authorizer:          g.Authorization.Authorizer,
+	c.forwarder = proxy.New(upstream, statuserr.NewWriter(g.Serializer))
+	c.forwarder.OnFailure = direct.Metrics.UpstreamFailed
+	access := direct.NewAccess(g.Authorization.Authorizer, c.verifier)
+	c.door = door.Config{
+		Name: direct.Direct, Program: direct.Program, Hint: direct.Hint,
+		Locate:              door.At(direct.ClusterPrefix, c.forwarder),
+		Access:              access,
+		Impersonation:       g.Authorization.Authorizer,
 		AuditSink:           g.AuditBackend,
 		AuditPolicy:         g.AuditPolicyRuleEvaluator,
-		Activity:            direct.NewCounter(),
-		Lifetimes:           direct.NewLifetimes(c.verifier, clock.RealClock{}),
-		Forwarder:           forwarder,
+		Activity:            direct.NewCounter(direct.Direct),
+		Lifetimes:           door.NewLifetimes(access, direct.Program, clock.RealClock{}),
+		Metrics:             direct.Metrics,
 		Clients:             clients,
 		Serializer:          g.Serializer,
 		Timeout:             g.RequestTimeout + hostGrace,
 		MaxInFlight:         g.MaxRequestsInFlight,
 		MaxMutatingInFlight: g.MaxMutatingRequestsInFlight,
 		PingPeriod:          o.Direct.PingPeriod,
-		IdleTimeout:         o.Direct.IdleTimeout,
+		IdleTimeout:         c.idleTimeout(o.Direct.IdleTimeout),
 		DrainFor:            g.ShutdownWatchTerminationGracePeriod,
 		InFlight:            g.NonLongRunningRequestWaitGroup,
-		Draining:            c.shutdown.streams,
+		Draining:            c.shutdown.Streams(),
 	}
 	reviewer := bearer.NewReviewer(c.hostClient.AuthenticationV1().TokenReviews(), o.Authentication.CacheTTL, authn.CountReview)
 	g.BuildHandlerChainFunc = c.innerChain(&authn.Authenticator{
@@ -178,6 +187,17 @@ func (c *Config) applyDoors(o *Options) error {
 	})
 	c.door.Authenticator = &authn.Authenticator{Direct: c.verifier, Reviewer: reviewer, Certificates: c.outerCertificates()}
 	return nil
+}
+
+// idleTimeout is the trust bundle's where it has one, since the manager decides for the cluster; else
+// the flag's.
+func (c *Config) idleTimeout(flag time.Duration) func() time.Duration {
+	return func() time.Duration {
+		if bundle := c.verifier.Bundle(); bundle != nil && bundle.StreamingConnectionIdleTimeoutSeconds != nil {
+			return time.Duration(*bundle.StreamingConnectionIdleTimeoutSeconds) * time.Second
+		}
+		return flag
+	}
 }
 
 // outerCertificates takes client certificates of the CA named by flag alone.
@@ -194,12 +214,13 @@ func (c *Config) innerChain(a *authn.Authenticator) func(http.Handler, *generics
 	return func(apiHandler http.Handler, g *genericserver.Config) http.Handler {
 		api := genericserver.DefaultBuildHandlerChain(apiHandler, g)
 		door2 := c.door
-		door2.Prefix, door2.Aggregated, door2.Authenticator = direct.ProxyPrefix, true, a
-		door := direct.New(door2)
+		door2.Name, door2.Locate = direct.Aggregated, door.At(direct.ProxyPrefix, c.forwarder)
+		door2.Aggregated, door2.Authenticator, door2.Activity = true, a, direct.NewCounter(direct.Aggregated)
+		handler := door.New(door2)
 		if c.frontProxy != nil {
-			door = c.frontProxy.guard(door, statuserr.NewWriter(g.Serializer))
+			handler = c.frontProxy.guard(handler, statuserr.NewWriter(g.Serializer))
 		}
-		return c.shutdown.drain.Handler(innerRoutes(door, api))
+		return c.shutdown.Drain.Handler(innerRoutes(handler, api))
 	}
 }
 

@@ -3,9 +3,9 @@
 //
 // Read it in this order: command.go (flags in, server out) → options.go (what can be set) →
 // config.go (what follows from it) → server.go (what is built and run) → routes.go (the doors).
-// Its subpackages: direct (door 1 and the chain both doors share), authn (who made a request),
+// Its subpackages: direct (where the doors are and who may use them), authn (who made a request),
 // audit (the built-in policy), trust (the bundle of keys that direct tokens are verified with),
-// registry (the aggregated API, door 2).
+// registry (the aggregated API, door 2). The chain of filters that both doors share is pkg/door's.
 //
 // What surprises: there are three listeners. The inner one (8443) is the generic API server's and
 // trusts the aggregator. The two outer ones (10443, 8080) trust tokens alone: an administrator's

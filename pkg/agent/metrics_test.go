@@ -12,7 +12,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"loft.sh/agent/pkg/agent/direct"
-	"loft.sh/agent/pkg/agent/observe"
+	"loft.sh/agent/pkg/listen"
 )
 
 // metricsFile is the reference of the agent's own metrics; UPDATE_GOLDEN=true go test ./pkg/agent
@@ -21,9 +21,9 @@ const metricsFile = "testdata/metrics.txt"
 
 func TestMetrics(t *testing.T) {
 	// A metric with labels is there from its first value on.
-	direct.NewCounter()
-	observe.NewRequests(observe.Direct).Unread(errors.New("x"))
-	newCertificates(genericoptions.NewSecureServingOptions(), genericoptions.NewSecureServingOptions())
+	direct.NewCounter(direct.Direct)
+	direct.Metrics.Requests(direct.Direct).Unread(errors.New("x"))
+	listen.NewCertificates(listenMetrics).Add("inner", genericoptions.NewSecureServingOptions())
 
 	families, err := legacyregistry.DefaultGatherer.Gather()
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"loft.sh/agent/pkg/agent/direct"
-	"loft.sh/agent/pkg/agent/listen"
-	"loft.sh/agent/pkg/agent/observe"
 	"loft.sh/agent/pkg/agent/trust"
+	"loft.sh/agent/pkg/listen"
+	"loft.sh/agent/pkg/observe"
 )
 
 // Options is everything that flags can set.
@@ -142,4 +142,10 @@ func (o *Options) hostConfig() (*rest.Config, error) {
 	// Proxied requests are not limited by client-go; our own few must not wait behind a limit.
 	config.QPS = -1
 	return config, nil
+}
+
+// ShutdownBound is the longest that an agent with these options takes to end.
+func (o *Options) ShutdownBound() time.Duration {
+	return listen.NewShutdown(o.ServerRun.ShutdownDelayDuration, o.ServerRun.RequestTimeout+hostGrace,
+		o.ServerRun.ShutdownWatchTerminationGracePeriod).Bound()
 }

@@ -9,10 +9,10 @@ import (
 	genericserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
-	"loft.sh/agent/pkg/agent/direct"
-	"loft.sh/agent/pkg/agent/listen"
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
+	"loft.sh/agent/pkg/door"
+	"loft.sh/agent/pkg/listen"
 )
 
 // heapReserve, in bytes, counts as live memory and is never touched, so it takes none. The garbage
@@ -24,10 +24,10 @@ const heapReserve = 32 << 20
 type Server struct {
 	generic      *genericserver.GenericAPIServer
 	trust        *trust.Loader
-	certificates *certificates
+	certificates *listen.Certificates
 	credential   *hostCredential
 	status       *status
-	shutdown     *shutdown
+	shutdown     *listen.Shutdown
 	frontProxy   *frontProxy
 	// inner is the generic server's listener, outer are the servers of the others.
 	inner *listen.Listener
@@ -57,10 +57,8 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := s.addLoops(c.door.Lifetimes); err != nil {
 		return nil, err
 	}
-	door1 := c.door
-	door1.Prefix = direct.ClusterPrefix
-	s.outer = c.outerServers(outerRoutes(generic.Handler.Director, direct.New(door1), c.door.Serializer))
-	closeOuter := func() error { s.shutdown.run(s.outer); return nil }
+	s.outer = c.outerServers(outerRoutes(generic.Handler.Director, door.New(c.door), c.door.Serializer))
+	closeOuter := func() error { s.shutdown.Run(s.outer); return nil }
 	if err := generic.AddPreShutdownHook("outer-listeners", closeOuter); err != nil {
 		return nil, fmt.Errorf("hook %q: %w", "outer-listeners", err)
 	}
@@ -68,10 +66,10 @@ func (c CompletedConfig) New() (*Server, error) {
 }
 
 // addLoops runs what goes on in the background from after the start until the server stops.
-func (s *Server) addLoops(lifetimes *direct.Lifetimes) error {
+func (s *Server) addLoops(lifetimes *door.Lifetimes) error {
 	loops := map[string]func(context.Context){
 		"trust-bundle":        s.trust.Run,
-		"serving-certificate": s.certificates.run,
+		"serving-certificate": s.certificates.Run,
 		"host-credential":     s.credential.run,
 		"host-status":         s.status.run,
 		"token-lifetimes":     lifetimes.Run,
@@ -95,18 +93,18 @@ func (c CompletedConfig) outerServers(handler http.Handler) []*listen.Server {
 	if c.generic.GoawayChance > 0 {
 		handler = genericfilters.WithProbabilisticGoaway(handler, c.generic.GoawayChance)
 	}
-	handler = c.shutdown.drain.Handler(handler)
+	handler = c.shutdown.Drain.Handler(handler)
 	var servers []*listen.Server
 	if secure := c.listeners.Secure; secure != nil {
 		servers = append(servers, &listen.Server{
 			Name: "direct HTTPS", Handler: handler, Secure: secure, Timeout: c.door.Timeout,
-			Listener: listen.NewListenerFor(secure.Listener, c.maxConnections),
+			Listener: listen.NewListenerFor(secure.Listener, c.maxConnections, listenMetrics),
 		})
 	}
 	if insecure := c.listeners.Insecure; insecure != nil {
 		servers = append(servers, &listen.Server{
 			Name: "direct HTTP", Handler: handler, Timeout: c.door.Timeout,
-			Listener: listen.NewListenerFor(insecure, c.maxConnections),
+			Listener: listen.NewListenerFor(insecure, c.maxConnections, listenMetrics),
 		})
 	}
 	return servers
@@ -132,7 +130,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- prepared.RunWithContext(ctx) }()
-	err := s.shutdown.await(ctx, ended, s.closeConnections)
+	err := s.shutdown.Await(ctx, ended, s.closeConnections)
 	if failure := context.Cause(ctx); failure != nil && !errors.Is(failure, context.Canceled) {
 		err = errors.Join(failure, err)
 	}

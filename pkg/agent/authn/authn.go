@@ -18,6 +18,7 @@ import (
 
 	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/bearer"
+	"loft.sh/agent/pkg/door"
 )
 
 var (
@@ -26,13 +27,6 @@ var (
 	// ErrUnchecked says that a credential could not be checked, which says nothing about it.
 	ErrUnchecked = bearer.ErrUnchecked
 )
-
-// Caller is who made a request.
-type Caller struct {
-	User user.Info
-	// Token is the direct endpoint token that proved it; nil where something else did.
-	Token *accesstoken.Identity
-}
 
 // Authenticator decides by the credentials of a request.
 type Authenticator struct {
@@ -47,7 +41,7 @@ type Authenticator struct {
 
 // Authenticate returns who made r. An error that wraps ErrUnchecked means that nobody could tell;
 // any other error means that the credential is missing or wrong.
-func (a *Authenticator) Authenticate(r *http.Request) (Caller, error) {
+func (a *Authenticator) Authenticate(r *http.Request) (door.Caller, error) {
 	token := bearer.Token(r.Header)
 	var unjudged error
 	if token != "" {
@@ -55,32 +49,32 @@ func (a *Authenticator) Authenticate(r *http.Request) (Caller, error) {
 		countVerification(cached, err)
 		switch {
 		case err == nil:
-			return Caller{User: identity.User, Token: identity}, nil
+			return door.Caller{User: identity.User, Token: identity, Expiry: identity.Expiry}, nil
 		case errors.Is(err, accesstoken.ErrNoBundle):
 			unjudged = err
 		case !errors.Is(err, accesstoken.ErrForeign):
 			// A token of our issuer that fails is never passed on.
-			return Caller{}, err
+			return door.Caller{}, err
 		}
 	}
 	if caller, ok := a.byConnection(r); ok {
 		return caller, nil
 	}
 	if token == "" {
-		return Caller{}, ErrNoCredential
+		return door.Caller{}, ErrNoCredential
 	}
 	caller, err := a.review(r, token)
 	if err != nil && unjudged != nil {
 		// The host does not know the token, but we might have.
-		return Caller{}, fmt.Errorf("%w: %w", ErrUnchecked, unjudged)
+		return door.Caller{}, fmt.Errorf("%w: %w", ErrUnchecked, unjudged)
 	}
 	return caller, err
 }
 
 // byConnection asks without the bearer token, which is not its business.
-func (a *Authenticator) byConnection(r *http.Request) (Caller, bool) {
+func (a *Authenticator) byConnection(r *http.Request) (door.Caller, bool) {
 	if a.Certificates == nil || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		return Caller{}, false
+		return door.Caller{}, false
 	}
 	bare := *r
 	bare.Header = r.Header.Clone()
@@ -88,21 +82,21 @@ func (a *Authenticator) byConnection(r *http.Request) (Caller, bool) {
 	bare.Header.Del(bearer.WebSocketProtocolHeader)
 	resp, ok, err := a.Certificates.AuthenticateRequest(&bare)
 	if err != nil || !ok || resp.User.GetName() == user.Anonymous {
-		return Caller{}, false
+		return door.Caller{}, false
 	}
-	return Caller{User: resp.User}, true
+	return door.Caller{User: resp.User}, true
 }
 
-func (a *Authenticator) review(r *http.Request, token string) (Caller, error) {
+func (a *Authenticator) review(r *http.Request, token string) (door.Caller, error) {
 	if len(token) > bearer.MaxReviewedToken {
-		return Caller{}, errors.New("bearer token too large")
+		return door.Caller{}, errors.New("bearer token too large")
 	}
 	resp, ok, err := a.Reviewer.AuthenticateToken(r.Context(), token)
 	if err != nil {
-		return Caller{}, fmt.Errorf("token review: %w", err)
+		return door.Caller{}, fmt.Errorf("token review: %w", err)
 	}
 	if !ok {
-		return Caller{}, errors.New("bearer token not known to the cluster")
+		return door.Caller{}, errors.New("bearer token not known to the cluster")
 	}
-	return Caller{User: resp.User}, nil
+	return door.Caller{User: resp.User}, nil
 }

@@ -6,7 +6,8 @@ import (
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 
-	"loft.sh/agent/pkg/agent/observe"
+	"loft.sh/agent/pkg/door"
+	"loft.sh/agent/pkg/observe"
 )
 
 var activity = metrics.NewCounterVec(&metrics.CounterOpts{
@@ -18,27 +19,22 @@ var activity = metrics.NewCounterVec(&metrics.CounterOpts{
 
 func init() { legacyregistry.MustRegister(activity) }
 
-// Counter is a Recorder that counts.
+// Counter is a door.Recorder that counts.
 type Counter struct {
-	// counters are by door and verb.
-	counters [][]metrics.CounterMetric
+	// counters are by verb.
+	counters []metrics.CounterMetric
 }
 
-// NewCounter returns a Counter.
-func NewCounter() *Counter {
+// NewCounter returns a Counter for the door of that name.
+func NewCounter(door string) *Counter {
 	c := &Counter{}
-	for _, door := range observe.Doors() {
-		var row []metrics.CounterMetric
-		for _, verb := range observe.Verbs() {
-			row = append(row, activity.WithLabelValues(door.String(), verb.String()))
-		}
-		c.counters = append(c.counters, row)
+	for _, verb := range observe.Verbs() {
+		c.counters = append(c.counters, activity.WithLabelValues(door, verb.String()))
 	}
 	return c
 }
 
-// Record implements Recorder.
+// Record implements door.Recorder.
 func (c *Counter) Record(r *http.Request) {
-	target := TargetFrom(r.Context())
-	c.counters[door(target.Prefix)][observe.VerbOf(target.Info.Verb)].Inc()
+	c.counters[observe.VerbOf(door.TargetFrom(r.Context()).Info.Verb)].Inc()
 }

@@ -1,12 +1,9 @@
-// Package direct is door 1, and the chain that door 2 shares with it: a request below a prefix
-// is a request to an API server behind it.
+// Package direct is what the agent's two doors have of their own: where they are, what flags configure
+// the outer listeners, and who may use them. The chain of filters is pkg/door's.
 //
-// In the order the code runs: target.go parses the path once into a Target; chain.go is the list
-// of filters; handler.go is the last stop, which hands the request to pkg/proxy.
+// In the order the code runs: doors.go names the doors and their metrics; access.go asks the host
+// cluster who may use them, and remembers the answers in permits.go; counter.go counts what was allowed.
 //
-// What surprises:
-//   - From the first filter on, the request *is* the inner one: its URL, its request info. So audit
-//     rules, impersonation checks and long-running detection see "pods in team-a", not a proxy.
-//   - The right to use the endpoint is asked for the person who authenticated, not for whomever
-//     that person impersonates; the host's RBAC decides the inner request.
+// What surprises: a known token is let through while the host cannot be asked (see permits.go). What
+// the person may do behind the door the host decides anyhow, with each request.
 package direct

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"loft.sh/agent/pkg/accesstoken"
-	"loft.sh/agent/pkg/agent/authn"
+	"loft.sh/agent/pkg/door"
 )
 
 func TestPermitIsKnownForAWhile(t *testing.T) {
@@ -67,28 +67,25 @@ func TestKnownTokenIsLetThroughWhileNobodyCanBeAskedAndNobodyElse(t *testing.T) 
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			answer := tc.now
-			c := &Config{permits: newPermits(), Authorizer: authorizer.AuthorizerFunc(
+			access := NewAccess(authorizer.AuthorizerFunc(
 				func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 					current := answer
 					return current.Authorize(ctx, a)
-				})}
+				}), nil)
 			r := httptest.NewRequest(http.MethodGet, ClusterPrefix+"/api", nil)
-			target, err := parseTarget(r, ClusterPrefix)
-			if err != nil {
-				t.Fatal(err)
-			}
-			caller := authn.Caller{User: &user.DefaultInfo{Name: "alice"}, Token: &accesstoken.Identity{}}
+			target := newTarget(t, r)
+			caller := &door.Caller{User: &user.DefaultInfo{Name: "alice"}, Token: &accesstoken.Identity{}}
 			if tc.before != nil {
 				answer = *tc.before
-				_ = c.permit(r, target, caller)
+				_ = access.Permit(r, caller, target)
 				answer = tc.now
 				// Time passes.
-				for asked, yes := range c.permits.granted {
+				for asked, yes := range access.permits.granted {
 					yes.until = yes.said
-					c.permits.granted[asked] = yes
+					access.permits.granted[asked] = yes
 				}
 			}
-			if err := c.permit(r, target, caller); !tc.want(err) {
+			if err := access.Permit(r, caller, target); !tc.want(err) {
 				t.Errorf("unexpected: %v", err)
 			}
 		})

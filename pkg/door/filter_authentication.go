@@ -1,0 +1,67 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/audit"
+	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	"k8s.io/klog/v2"
+
+	"loft.sh/agent/pkg/bearer"
+	"loft.sh/agent/pkg/statuserr"
+)
+
+// retryAfterSeconds is for answers that a moment later may be others.
+const retryAfterSeconds = 1
+
+// withAuthentication answers 401 where the credential is missing or wrong and 503 where it could
+// not be checked. Both are audited.
+func (c *Config) withAuthentication(next http.Handler) http.Handler {
+	failed := genericapifilters.WithFailedAuthenticationAudit(
+		http.HandlerFunc(c.refuseUnauthenticated), c.AuditSink, c.AuditPolicy)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, err := c.Authenticator.Authenticate(r)
+		if err != nil {
+			if log := klog.FromContext(r.Context()).V(3); log.Enabled() {
+				log.Info("Request refused", "reason", err, "auditID", audit.GetAuditIDTruncated(r.Context()))
+			}
+			failed.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), failureKey{}, err)))
+			return
+		}
+		r.Header.Del("Authorization")
+		TargetFrom(r.Context()).user = caller.User.GetName()
+		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), &caller)))
+	})
+}
+
+type failureKey struct{}
+
+func (c *Config) refuseUnauthenticated(w http.ResponseWriter, r *http.Request) {
+	err, _ := r.Context().Value(failureKey{}).(error)
+	var status apierrors.APIStatus
+	switch {
+	case errors.Is(err, bearer.ErrUnchecked):
+		c.refuse(w, r, statuserr.Unavailable("the credential cannot be checked at the moment", retryAfterSeconds))
+	case errors.As(err, &status):
+		c.refuse(w, r, err)
+	default:
+		c.refuseToken(w, r, err)
+	}
+}
+
+func (c *Config) refuseToken(w http.ResponseWriter, r *http.Request, err error) {
+	// Strangers get no connection to keep: it is how rapid resets are made (CVE-2023-44487).
+	w.Header().Set("Connection", "close")
+	c.refuse(w, r, apierrors.NewUnauthorized(unauthorizedMessage(err)))
+}
+
+// unauthorizedMessage begins with the API server's own word, which clients look for.
+func unauthorizedMessage(err error) string {
+	if err == nil {
+		return "Unauthorized"
+	}
+	return "Unauthorized: " + err.Error()
+}
