@@ -7,6 +7,7 @@ LDFLAGS := -s -w -X $(version_package).gitVersion=$(VERSION) -X $(version_packag
 	-X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)
 SANDBOX_DIR ?= $(CURDIR)/.sandbox
 SANDBOX_NODES ?= 0
+SANDBOX_ARGS ?= --single
 TEST_TIMEOUT ?= 30m
 BENCH_DIR ?= $(CURDIR)/.bench
 
@@ -48,13 +49,18 @@ bench: ## Measure the endpoint against the API server itself (BENCH_ARGS="--quic
 	@mkdir -p $(BENCH_DIR)
 	@bin/bench --json $(BENCH_DIR)/bench.json --profiles $(BENCH_DIR)/profiles $(BENCH_ARGS)
 
+.PHONY: distance
+distance: ## Measure the direct way against the one through the centre, 90 ms on each hop (DISTANCE_ARGS="--delay 50ms")
+	@go build -o bin/distance ./test/distance/cmd/distance
+	@bin/distance $(DISTANCE_ARGS)
+
 .PHONY: demo
 demo: bin/sandbox ## Show the main job once: a cluster, its agent, kubectl through the endpoint
 	@bin/sandbox demo
 
 .PHONY: sandbox
-sandbox: bin/sandbox ## Run a connected cluster and its agent until Ctrl-C (SANDBOX_NODES=n for nodes)
-	@bin/sandbox up --dir $(SANDBOX_DIR) --nodes $(SANDBOX_NODES)
+sandbox: bin/sandbox ## Run a centre and two connected clusters until Ctrl-C (SANDBOX_NODES=n for nodes; SANDBOX_ARGS=--single: one cluster alone)
+	@bin/sandbox up --dir $(SANDBOX_DIR) --nodes $(SANDBOX_NODES) $(SANDBOX_ARGS)
 
 .PHONY: sandbox-down
 sandbox-down: bin/sandbox ## End the sandbox

@@ -51,12 +51,12 @@ func TestAnswersEqualTheAPIServers(t *testing.T) {
 			config := port.config(t)
 			k := newKubectlUser(t, config)
 			for _, name := range []string{"x", "y"} {
-				k.output(t, "create", "configmap", name, "--from-literal=key=value")
+				k.Output(t, "create", "configmap", name, "--from-literal=key=value")
 			}
 			direct := shared.Cluster().RESTConfig()
 			user := person(kubectlPerson)
 			direct.Impersonate = rest.ImpersonationConfig{UserName: user.Subject, UID: user.UID, Groups: user.Groups}
-			for _, q := range questions(k.namespace, k.resourceVersion(t, "x")) {
+			for _, q := range questions(k.Namespace, k.ResourceVersion(t, "x")) {
 				for _, accept := range q.accept {
 					t.Run(q.name+"/"+accept, func(t *testing.T) { compare(t, direct, config, q, accept) })
 				}

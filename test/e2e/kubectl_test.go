@@ -1,189 +1,188 @@
 package e2e
 
 import (
-	"fmt"
-	"strings"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"loft.sh/agent/pkg/accesstoken"
+	"loft.sh/agent/test/controlplane"
+	"loft.sh/agent/test/e2e/kubectl"
 )
 
-// kubectlCommands are what everybody does with kubectl, but for streams.
-var kubectlCommands = []struct {
-	name string
-	run  func(*testing.T, *kubectlUser)
-}{
-	{"get", kubectlGet},
-	{"apply", func(t *testing.T, k *kubectlUser) { kubectlApply(t, k, "client-side") }},
-	{"apply --server-side", func(t *testing.T, k *kubectlUser) { kubectlApply(t, k, "server-side", "--server-side") }},
-	{"apply --server-side conflict", kubectlConflict},
-	{"patch", kubectlPatch},
-	{"delete --wait", kubectlDelete},
-	{"get --watch", kubectlWatch},
-	{"explain", kubectlExplain},
-	{"api-resources", kubectlResources},
-	{"auth whoami", kubectlWhoami},
+// kubectlPerson is whom kubectl authenticates as.
+const kubectlPerson = "admin-e2e"
+
+// kubectlPort is a way for kubectl to the cluster.
+type kubectlPort struct {
+	name   string
+	config func(*testing.T) *rest.Config
+}
+
+// aggregatedDoor is door 2, through the API server's aggregator; the same person comes with a
+// client certificate of the cluster.
+var aggregatedDoor = kubectlPort{"aggregated", func(t *testing.T) *rest.Config {
+	config, err := shared.Cluster().UserConfig(accesstoken.PersonName(kubectlPerson))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Host += "/apis/cluster.loft.sh/v1/kubernetes/cluster/proxy"
+	return config
+}}
+
+// kubectlPorts are the two outer listeners as kubectl reaches them.
+var kubectlPorts = []kubectlPort{
+	{"HTTPS port", func(t *testing.T) *rest.Config {
+		return shared.ClientConfig(sign(t, person(kubectlPerson)))
+	}},
+	{"HTTP port", func(t *testing.T) *rest.Config {
+		config := shared.ClientConfig(sign(t, person(kubectlPerson)))
+		address, ca := endTLS(t, shared.EndpointHTTPURL())
+		config.Host = "https://" + address + "/kubernetes/cluster"
+		config.TLSClientConfig = rest.TLSClientConfig{CAData: ca}
+		return config
+	}},
+}
+
+// newKubectlUser makes the person of config a cluster admin for as long as the test runs.
+func newKubectlUser(t *testing.T, config *rest.Config) *kubectl.User {
+	t.Helper()
+	cluster := shared.Cluster()
+	admin, err := kubernetes.NewForConfig(cluster.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bindKubectlPerson(t, admin)
+	return kubectl.New(t, kubectl.Way{
+		Binary: cluster.Binaries().Kubectl, Config: config,
+		User: authenticationv1.UserInfo{
+			Username: accesstoken.PersonName(kubectlPerson), UID: kubectlPerson + "-uid",
+			Groups: accesstoken.PersonGroups(kubectlPerson),
+		},
+		Direct: cluster.RESTConfig(), DirectKubeconfig: cluster.AdminKubeconfig(), AuditLog: shared.AgentAuditLog(),
+	})
 }
 
 func TestKubectl(t *testing.T) {
 	for _, port := range kubectlPorts {
 		t.Run(port.name, func(t *testing.T) {
 			t.Parallel()
-			runKubectlCommands(t, newKubectlUser(t, port.config(t)))
+			kubectl.RunCommands(t, newKubectlUser(t, port.config(t)))
 		})
 	}
 }
 
-func runKubectlCommands(t *testing.T, k *kubectlUser) {
-	for _, test := range kubectlCommands {
-		t.Run(test.name, func(t *testing.T) { test.run(t, k) })
-	}
-}
-
-func configMapYAML(name, value string) string {
-	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\ndata: {key: %q}\n", name, value)
-}
-
-func kubectlGet(t *testing.T, k *kubectlUser) {
-	k.output(t, "create", "configmap", "got", "--from-literal=key=value")
-	for _, test := range []struct {
-		name, format string
-		want         []string
-	}{
-		{"name", "name", []string{"configmap/got\n"}},
-		{"yaml", "yaml", []string{"kind: ConfigMap\n", "  key: value\n", "  namespace: " + k.namespace + "\n"}},
-		{"table", "wide", []string{"NAME   DATA   AGE\n", "got    1      "}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got := k.output(t, "get", "configmap", "got", "-o", test.format)
-			for _, want := range test.want {
-				if !strings.Contains(got, want) {
-					t.Errorf("got %q, want %q in it", got, want)
+func TestKubectlStreams(t *testing.T) {
+	silence := kubectl.WantedSilence(t)
+	for _, port := range append(slices.Clone(kubectlPorts), aggregatedDoor) {
+		for _, protocol := range kubectl.Protocols {
+			t.Run(port.name+"/"+protocol.Name, func(t *testing.T) {
+				t.Parallel()
+				s := &kubectl.Streams{User: newKubectlUser(t, port.config(t)), WebSockets: protocol.WebSockets, Silence: silence}
+				s.RunPod(t)
+				t.Run("streams", s.All)
+				want := map[string]string{"exec": protocol.Verb, "attach": protocol.Verb, "portforward": protocol.Verb, "log": "get"}
+				if diff := cmp.Diff(want, s.AuditedVerbs(t)); diff != "" {
+					t.Errorf("audited verbs by subresource differ (-want +got):\n%s", diff)
 				}
-			}
-		})
-	}
-}
-
-// kubectlApply creates, changes, and leaves alone what has not changed.
-func kubectlApply(t *testing.T, k *kubectlUser, name string, flags ...string) {
-	args := append([]string{"apply", "-f", "-"}, flags...)
-	for _, value := range []string{"one", "two"} {
-		k.outputWith(t, strings.NewReader(configMapYAML(name, value)), args...)
-		if got := k.data(t, name); got != value {
-			t.Errorf("got data %q, want %q", got, value)
-		}
-	}
-	before := k.resourceVersion(t, name)
-	k.outputWith(t, strings.NewReader(configMapYAML(name, "two")), args...)
-	if after := k.resourceVersion(t, name); after != before {
-		t.Errorf("apply of the same changed resource version %s to %s", before, after)
-	}
-}
-
-func kubectlConflict(t *testing.T, k *kubectlUser) {
-	k.output(t, "create", "configmap", "contested", "--from-literal=key=theirs")
-	cmd := k.command(t, "apply", "--server-side", "-f", "-")
-	cmd.Stdin = strings.NewReader(configMapYAML("contested", "mine"))
-	out, err := cmd.CombinedOutput()
-	if want := `conflict with "kubectl-create" using v1: .data.key`; err == nil || !strings.Contains(string(out), want) {
-		t.Errorf("got %v and %q, want %q", err, out, want)
-	}
-	if got := k.data(t, "contested"); got != "theirs" {
-		t.Errorf("got data %q after a conflict, want %q", got, "theirs")
-	}
-}
-
-func kubectlPatch(t *testing.T, k *kubectlUser) {
-	k.output(t, "create", "configmap", "patched", "--from-literal=key=before")
-	for _, test := range []struct{ kind, patch string }{
-		{"strategic", `{"data":{"key":"strategic"}}`},
-		{"merge", `{"data":{"key":"merge"}}`},
-		{"json", `[{"op":"replace","path":"/data/key","value":"json"}]`},
-	} {
-		t.Run(test.kind, func(t *testing.T) {
-			k.output(t, "patch", "configmap", "patched", "--type="+test.kind, "--patch="+test.patch)
-			if got := k.data(t, "patched"); got != test.kind {
-				t.Errorf("got data %q, want %q", got, test.kind)
-			}
-		})
-	}
-}
-
-func kubectlDelete(t *testing.T, k *kubectlUser) {
-	k.output(t, "create", "configmap", "deleted")
-	if got, want := k.output(t, "delete", "configmap", "deleted", "--wait", "-o", "name"), "configmap/deleted\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	_, err := k.admin.CoreV1().ConfigMaps(k.namespace).Get(t.Context(), "deleted", metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		t.Errorf("got %v, want not found", err)
-	}
-}
-
-func kubectlWatch(t *testing.T, k *kubectlUser) {
-	k.output(t, "create", "configmap", "watch-before")
-	watch := startLines(t, k.command(t, "get", "configmaps", "--watch", "--output-watch-events",
-		`-o=jsonpath={.type} {.object.metadata.name}{"\n"}`))
-	watch.until(t, "^ADDED watch-before$")
-	k.output(t, "create", "configmap", "watch-after")
-	watch.until(t, "^ADDED watch-after$")
-	k.output(t, "delete", "configmap", "watch-before")
-	watch.until(t, "^DELETED watch-before$")
-}
-
-func kubectlExplain(t *testing.T, k *kubectlUser) {
-	got := k.output(t, "explain", "deployment.spec.replicas")
-	for _, want := range []string{"GROUP:      apps", "FIELD: replicas <integer>"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("got %q, want %q in it", got, want)
+			})
 		}
 	}
 }
 
-func kubectlResources(t *testing.T, k *kubectlUser) {
-	direct := *k
-	direct.kubeconfig, direct.dir = shared.Cluster().AdminKubeconfig(), t.TempDir()
-	if diff := cmp.Diff(direct.output(t, "api-resources", "-o", "wide"), k.output(t, "api-resources", "-o", "wide")); diff != "" {
-		t.Errorf("api-resources differ from the API server's own (-direct +endpoint):\n%s", diff)
-	}
-}
-
-func kubectlWhoami(t *testing.T, k *kubectlUser) {
-	var got authenticationv1.SelfSubjectReview
-	if err := json.Unmarshal([]byte(k.output(t, "auth", "whoami", "-o", "json")), &got); err != nil {
-		t.Fatal(err)
-	}
-	want := authenticationv1.UserInfo{
-		Username: accesstoken.PersonName(kubectlPerson), UID: kubectlPerson + "-uid",
-		Groups: accesstoken.PersonGroups(kubectlPerson),
-	}
-	if diff := cmp.Diff(want, got.Status.UserInfo); diff != "" {
-		t.Errorf("user differs (-want +got):\n%s", diff)
-	}
-}
-
-// data is what the API server itself holds below "key".
-func (k *kubectlUser) data(t *testing.T, name string) string {
+// bindKubectlPerson waits until the API server knows of the binding: the agent remembers a no.
+func bindKubectlPerson(t *testing.T, admin kubernetes.Interface) {
 	t.Helper()
-	configMap, err := k.admin.CoreV1().ConfigMaps(k.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	user := accesstoken.PersonName(kubectlPerson)
+	bindings := admin.RbacV1().ClusterRoleBindings()
+	binding, err := bindings.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-kubectl-"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return configMap.Data["key"]
+	t.Cleanup(func() {
+		err := bindings.Delete(context.WithoutCancel(t.Context()), binding.Name, metav1.DeleteOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	kubectl.Await(t, "binding", func(ctx context.Context) bool {
+		review, err := admin.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{
+				User:               user,
+				ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "*", Group: "*", Resource: "*"},
+			},
+		}, metav1.CreateOptions{})
+		return err == nil && review.Status.Allowed
+	})
 }
 
-func (k *kubectlUser) resourceVersion(t *testing.T, name string) string {
+// endTLS stands for the ingress in front of the plain port: kubectl sends no token over plain
+// HTTP. It ends TLS and passes bytes on, so that what is tested is the agent.
+func endTLS(t *testing.T, plain string) (address string, ca []byte) {
 	t.Helper()
-	configMap, err := k.admin.CoreV1().ConfigMaps(k.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	target, err := url.Parse(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return configMap.ResourceVersion
+	authority, err := controlplane.NewCA("e2e-ingress")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := authority.IssueServing("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			} else if err == nil {
+				go joinConnections(client.(*tls.Conn), target.Host)
+			}
+		}
+	}()
+	return listener.Addr().String(), authority.CertPEM()
+}
+
+// joinConnections passes bytes and the end of each direction.
+func joinConnections(client *tls.Conn, address string) {
+	defer func() { _ = client.Close() }()
+	dialed, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	server := dialed.(*net.TCPConn)
+	defer func() { _ = server.Close() }()
+	go func() {
+		_, _ = io.Copy(server, client)
+		_ = server.CloseWrite()
+	}()
+	_, _ = io.Copy(client, server)
 }

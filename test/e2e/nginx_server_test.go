@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"loft.sh/agent/test/controlplane"
+	"loft.sh/agent/test/e2e/kubectl"
 )
 
 // ingressPrefix is that of the annotations that ingress-nginx reads.
@@ -149,7 +150,7 @@ func startNginx(t *testing.T, directives map[string]string) *nginx {
 			t.Error(err)
 		}
 	})
-	(&kubectlUser{}).await(t, "nginx listens", func(ctx context.Context) bool {
+	kubectl.Await(t, "nginx listens", func(ctx context.Context) bool {
 		if !process.Running() {
 			t.Fatal(process.Err())
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"loft.sh/agent/test/e2e/kubectl"
 )
 
 // The files nginx*_test.go are left out of an ordinary run: they need nginx, and a part of them
@@ -23,7 +25,7 @@ const (
 
 func TestNginxHealth(t *testing.T) {
 	proxy := startNginx(t, ingressDirectives(t))
-	out := outputOf(t, exec.CommandContext(t.Context(),
+	out := kubectl.OutputOf(t, exec.CommandContext(t.Context(),
 		"curl", "--silent", "--show-error", "--cacert", proxy.caFile, "--head", proxy.url+"/healthz"))
 	t.Logf("curl -I:\n%s", out)
 	for _, want := range []string{
@@ -45,22 +47,22 @@ func TestNginxIngress(t *testing.T) {
 	proxy := startNginx(t, ingressDirectives(t))
 	t.Run("commands", func(t *testing.T) {
 		t.Parallel()
-		runKubectlCommands(t, newKubectlUser(t, proxy.config(t)))
+		kubectl.RunCommands(t, newKubectlUser(t, proxy.config(t)))
 	})
 	t.Run("get --watch that is silent", func(t *testing.T) {
 		t.Parallel()
 		watchSilent(t, newKubectlUser(t, proxy.config(t)), ingressSilence)
 	})
-	for _, protocol := range streamProtocols {
-		t.Run(protocol.name, func(t *testing.T) {
+	for _, protocol := range kubectl.Protocols {
+		t.Run(protocol.Name, func(t *testing.T) {
 			t.Parallel()
-			s := &streamUser{newKubectlUser(t, proxy.config(t)), protocol.webSockets, ingressSilence}
-			s.runPod(t)
+			s := &kubectl.Streams{User: newKubectlUser(t, proxy.config(t)), WebSockets: protocol.WebSockets, Silence: ingressSilence}
+			s.RunPod(t)
 			t.Run("attach that is silent", func(t *testing.T) {
 				t.Parallel()
-				s.attachSilent(t)
+				attachSilent(t, s)
 			})
-			s.all(t)
+			s.All(t)
 		})
 	}
 }
@@ -72,19 +74,19 @@ func TestNginxDefaultTimeouts(t *testing.T) {
 	delete(directives, "proxy_read_timeout")
 	delete(directives, "proxy_send_timeout")
 	proxy := startNginx(t, directives)
-	for _, protocol := range streamProtocols {
-		t.Run(protocol.name, func(t *testing.T) {
+	for _, protocol := range kubectl.Protocols {
+		t.Run(protocol.Name, func(t *testing.T) {
 			t.Parallel()
-			s := &streamUser{newKubectlUser(t, proxy.config(t)), protocol.webSockets, pingedSilence}
-			s.runPod(t)
+			s := &kubectl.Streams{User: newKubectlUser(t, proxy.config(t)), WebSockets: protocol.WebSockets, Silence: pingedSilence}
+			s.RunPod(t)
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T)
 			}{
-				{"exec that is silent", s.execSilent},
-				{"attach that is silent", s.attachSilent},
-				{"port-forward that is silent", s.portForward},
-				{"logs -f that is cut", s.logsCut},
+				{"exec that is silent", s.ExecSilent},
+				{"attach that is silent", func(t *testing.T) { attachSilent(t, s) }},
+				{"port-forward that is silent", s.PortForward},
+				{"logs -f that is cut", func(t *testing.T) { logsCut(t, s) }},
 			} {
 				t.Run(test.name, func(t *testing.T) {
 					t.Parallel()
@@ -96,30 +98,30 @@ func TestNginxDefaultTimeouts(t *testing.T) {
 }
 
 // attachSilent says something, nothing, and something again.
-func (s *streamUser) attachSilent(t *testing.T) {
-	cmd := s.stream(t, "attach", "-i", streamPod)
+func attachSilent(t *testing.T, s *kubectl.Streams) {
+	cmd := s.Stream(t, "attach", "-i", kubectl.StreamPod)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := startLines(t, cmd)
-	l.until(t, "^attached$")
+	l := kubectl.Start(t, cmd)
+	l.Until(t, "^attached$")
 	begun := time.Now()
-	<-time.After(s.silence)
+	<-time.After(s.Silence)
 	if _, err := io.WriteString(stdin, "still here\n"); err != nil {
 		t.Fatal(err)
 	}
-	l.until(t, "^still here$")
-	s.wasSilent(t, begun)
+	l.Until(t, "^still here$")
+	s.WasSilent(t, begun)
 	if err := stdin.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
 // logsCut shows that the timeouts are in force, so that what stays open does so through pings.
-func (s *streamUser) logsCut(t *testing.T) {
+func logsCut(t *testing.T, s *kubectl.Streams) {
 	begun := time.Now()
-	out, err := s.stream(t, "logs", "-f", streamPod).Output()
+	out, err := s.Stream(t, "logs", "-f", kubectl.StreamPod).Output()
 	if want := "hello from web\n"; string(out) != want {
 		t.Errorf("got %q and %v, want %q and the end", out, err, want)
 	}
@@ -127,14 +129,14 @@ func (s *streamUser) logsCut(t *testing.T) {
 }
 
 // watchSilent sees what happens after a silence.
-func watchSilent(t *testing.T, k *kubectlUser, silence time.Duration) {
-	k.output(t, "create", "configmap", "before")
-	watch := startLines(t, k.command(t, "get", "configmaps", "--watch", "-o", "name"))
-	watch.until(t, "^configmap/before$")
+func watchSilent(t *testing.T, k *kubectl.User, silence time.Duration) {
+	k.Output(t, "create", "configmap", "before")
+	watch := kubectl.Start(t, k.Command(t, "get", "configmaps", "--watch", "-o", "name"))
+	watch.Until(t, "^configmap/before$")
 	begun := time.Now()
 	<-time.After(silence)
-	k.output(t, "create", "configmap", "after")
-	watch.until(t, "^configmap/after$")
+	k.Output(t, "create", "configmap", "after")
+	watch.Until(t, "^configmap/after$")
 	t.Logf("silent for %s", time.Since(begun).Round(time.Millisecond))
 }
 

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -12,9 +13,12 @@ const EnvFile = "env"
 
 // WriteEnv writes the file that scripts read. Its names stay for good.
 func (s *Sandbox) WriteEnv() error {
-	var b strings.Builder
-	for _, v := range [][2]string{
-		{"SANDBOX_DIR", s.opts.Dir},
+	return WriteEnvFile(s.opts.Dir, append([][2]string{{"SANDBOX_DIR", s.opts.Dir}}, s.Env()...))
+}
+
+// Env is what scripts may know of the cluster and its agent, as names and values.
+func (s *Sandbox) Env() [][2]string {
+	return [][2]string{
 		{"CLUSTER_KUBECONFIG", s.cluster.AdminKubeconfig()},
 		{"ENDPOINT_URL", s.EndpointURL()},
 		{"ENDPOINT_HTTP_URL", s.EndpointHTTPURL()},
@@ -24,14 +28,20 @@ func (s *Sandbox) WriteEnv() error {
 		{"APISERVER_AUDIT_LOG", s.cluster.AuditLog()},
 		{"AGENT_AUDIT_LOG", s.AgentAuditLog()},
 		{"KUBECTL", s.cluster.Binaries().Kubectl},
-	} {
+	}
+}
+
+// WriteEnvFile writes names and values as shell exports into dir, all at once.
+func WriteEnvFile(dir string, variables [][2]string) error {
+	var b strings.Builder
+	for _, v := range variables {
 		fmt.Fprintf(&b, "export %s='%s'\n", v[0], strings.ReplaceAll(v[1], "'", `'\''`))
 	}
-	temporary := s.path(EnvFile + ".new")
-	if err := os.WriteFile(temporary, []byte(b.String()), 0o600); err != nil {
+	path := filepath.Join(dir, EnvFile)
+	if err := os.WriteFile(path+".new", []byte(b.String()), 0o600); err != nil {
 		return fmt.Errorf("sandbox's environment: %w", err)
 	}
-	if err := os.Rename(temporary, s.path(EnvFile)); err != nil {
+	if err := os.Rename(path+".new", path); err != nil {
 		return fmt.Errorf("sandbox's environment: %w", err)
 	}
 	return nil

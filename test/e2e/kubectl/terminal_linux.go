@@ -1,4 +1,4 @@
-package e2e
+package kubectl
 
 import (
 	"io"
@@ -13,9 +13,9 @@ import (
 
 // execTerminal runs kubectl itself on a terminal, as a person does. It types in answer to what it
 // sees, so the size and the words have gone both ways.
-func (s *streamUser) execTerminal(t *testing.T) {
+func (s *Streams) execTerminal(t *testing.T) {
 	master, slave := openTerminal(t, unix.Winsize{Row: 37, Col: 91})
-	cmd := s.stream(t, "exec", "-it", streamPod, "--", "sh", "-c", `test -t 0 && test -t 1 || exit 1
+	cmd := s.Stream(t, "exec", "-it", StreamPod, "--", "sh", "-c", `test -t 0 && test -t 1 || exit 1
 		until test "$(stty size)" = "37 91"; do sleep 0.02; done
 		echo sized; read line; echo "<$line>"; exit 7`)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave

@@ -1,8 +1,8 @@
 //go:build !linux
 
-package e2e
+package kubectl
 
 import "testing"
 
 // execTerminal needs Linux, and so do the terminals of the simulated nodes.
-func (s *streamUser) execTerminal(*testing.T) {}
+func (s *Streams) execTerminal(*testing.T) {}

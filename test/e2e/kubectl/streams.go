@@ -1,4 +1,4 @@
-package e2e
+package kubectl
 
 import (
 	"bufio"
@@ -13,13 +13,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
@@ -35,58 +33,43 @@ const silenceVariable = "E2E_SILENCE"
 
 const defaultSilence = 3 * time.Second
 
-// streamPod runs in the namespace of every test of streams.
-const streamPod = "web"
+// StreamPod runs in the namespace of every test of streams.
+const StreamPod = "web"
 
-// streamProtocols are how kubectl upgrades, and the verb that the audit log shows then: a
+// Protocols are how kubectl upgrades, and the verb that the audit log shows then: a
 // WebSocket begins with GET. kubectl falls back to SPDY without a word, so the verb is checked.
-var streamProtocols = []struct {
-	name, webSockets, verb string
+var Protocols = []struct {
+	Name, WebSockets, Verb string
 }{
 	{"WebSocket", "true", "get"},
 	{"SPDY", "false", "create"},
 }
 
-type streamUser struct {
-	*kubectlUser
-	webSockets string
-	silence    time.Duration
+// Streams runs the kinds of kubectl that hold connections open.
+type Streams struct {
+	*User
+	// WebSockets is one of those of Protocols.
+	WebSockets string
+	// Silence is how long a stream says nothing, in whole seconds.
+	Silence time.Duration
 }
 
-func TestKubectlStreams(t *testing.T) {
-	silence := wantedSilence(t)
-	for _, port := range append(slices.Clone(kubectlPorts), aggregatedDoor) {
-		for _, protocol := range streamProtocols {
-			t.Run(port.name+"/"+protocol.name, func(t *testing.T) {
-				t.Parallel()
-				s := &streamUser{newKubectlUser(t, port.config(t)), protocol.webSockets, silence}
-				s.runPod(t)
-				t.Run("streams", s.all)
-				want := map[string]string{"exec": protocol.verb, "attach": protocol.verb, "portforward": protocol.verb, "log": "get"}
-				if diff := cmp.Diff(want, s.auditedVerbs(t)); diff != "" {
-					t.Errorf("audited verbs by subresource differ (-want +got):\n%s", diff)
-				}
-			})
-		}
-	}
-}
-
-// all ends when every stream has.
-func (s *streamUser) all(t *testing.T) {
+// All runs every stream, and ends when every one has. RunPod comes before it.
+func (s *Streams) All(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T)
 	}{
 		{"exec with stdin", s.execStdin},
 		{"exec on a terminal", s.execTerminal},
-		{"exec that is silent", s.execSilent},
+		{"exec that is silent", s.ExecSilent},
 		{"exec's exit status", s.execStatus},
 		{"exec's stderr", s.execStderr},
 		{"attach", s.attach},
 		{"cp", s.copyFiles},
 		{"logs", s.logs},
 		{"logs -f that is silent", s.followLogs},
-		{"port-forward that is silent", s.portForward},
+		{"port-forward that is silent", s.PortForward},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -95,7 +78,8 @@ func (s *streamUser) all(t *testing.T) {
 	}
 }
 
-func wantedSilence(t *testing.T) time.Duration {
+// WantedSilence is what the environment asks for, and short otherwise.
+func WantedSilence(t *testing.T) time.Duration {
 	t.Helper()
 	value := os.Getenv(silenceVariable)
 	if value == "" {
@@ -108,12 +92,13 @@ func wantedSilence(t *testing.T) time.Duration {
 	return silence
 }
 
-func (s *streamUser) runPod(t *testing.T) {
+// RunPod starts the pod that the streams lead to.
+func (s *Streams) RunPod(t *testing.T) {
 	t.Helper()
-	pods := s.admin.CoreV1().Pods(s.namespace)
+	pods := s.admin.CoreV1().Pods(s.Namespace)
 	_, err := pods.Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: streamPod, Annotations: map[string]string{
-			kubelet.LogAfterAnnotation: strconv.Itoa(int(s.silence / time.Second)),
+		ObjectMeta: metav1.ObjectMeta{Name: StreamPod, Annotations: map[string]string{
+			kubelet.LogAfterAnnotation: strconv.Itoa(int(s.Silence / time.Second)),
 		}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "none", Stdin: true}}},
 	}, metav1.CreateOptions{})
@@ -121,49 +106,50 @@ func (s *streamUser) runPod(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	s.await(t, "pod runs", func(ctx context.Context) bool {
-		pod, err := pods.Get(ctx, streamPod, metav1.GetOptions{})
+	Await(t, "pod runs", func(ctx context.Context) bool {
+		pod, err := pods.Get(ctx, StreamPod, metav1.GetOptions{})
 		return err == nil && pod.Status.Phase == corev1.PodRunning
 	})
 	t.Logf("pod runs after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// stream returns a kubectl that speaks the protocol under test.
-func (s *streamUser) stream(t *testing.T, args ...string) *exec.Cmd {
+// Stream returns a kubectl that speaks the protocol under test.
+func (s *Streams) Stream(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := s.command(t, args...)
-	cmd.Env = append(cmd.Env, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS="+s.webSockets,
-		"KUBECTL_PORT_FORWARD_WEBSOCKETS="+s.webSockets)
+	cmd := s.Command(t, args...)
+	cmd.Env = append(cmd.Env, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS="+s.WebSockets,
+		"KUBECTL_PORT_FORWARD_WEBSOCKETS="+s.WebSockets)
 	return cmd
 }
 
-func (s *streamUser) execStdin(t *testing.T) {
-	cmd := s.stream(t, "exec", "-i", streamPod, "--", "cat")
+func (s *Streams) execStdin(t *testing.T) {
+	cmd := s.Stream(t, "exec", "-i", StreamPod, "--", "cat")
 	sent := strings.Repeat("what goes in comes out\n", 10_000)
 	cmd.Stdin = strings.NewReader(sent)
-	if got := outputOf(t, cmd); got != sent {
+	if got := OutputOf(t, cmd); got != sent {
 		t.Errorf("got %d bytes back, want the %d that were sent", len(got), len(sent))
 	}
 }
 
-func (s *streamUser) execSilent(t *testing.T) {
-	seconds := strconv.Itoa(int(s.silence / time.Second))
-	l := startLines(t, s.stream(t, "exec", streamPod, "--", "sh", "-c", "echo now; sleep "+seconds+"; echo later"))
-	l.until(t, "^now$")
+// ExecSilent sees what comes after a silence.
+func (s *Streams) ExecSilent(t *testing.T) {
+	seconds := strconv.Itoa(int(s.Silence / time.Second))
+	l := Start(t, s.Stream(t, "exec", StreamPod, "--", "sh", "-c", "echo now; sleep "+seconds+"; echo later"))
+	l.Until(t, "^now$")
 	begun := time.Now()
-	l.until(t, "^later$")
-	s.wasSilent(t, begun)
+	l.Until(t, "^later$")
+	s.WasSilent(t, begun)
 }
 
-func (s *streamUser) execStatus(t *testing.T) {
-	cmd := s.stream(t, "exec", streamPod, "--", "sh", "-c", "exit 7")
+func (s *Streams) execStatus(t *testing.T) {
+	cmd := s.Stream(t, "exec", StreamPod, "--", "sh", "-c", "exit 7")
 	if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 7 {
 		t.Errorf("kubectl ended with %v, want exit status 7", err)
 	}
 }
 
-func (s *streamUser) execStderr(t *testing.T) {
-	cmd := s.stream(t, "exec", streamPod, "--", "sh", "-c", "echo out; echo err >&2")
+func (s *Streams) execStderr(t *testing.T) {
+	cmd := s.Stream(t, "exec", StreamPod, "--", "sh", "-c", "echo out; echo err >&2")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -172,16 +158,16 @@ func (s *streamUser) execStderr(t *testing.T) {
 	}
 }
 
-func (s *streamUser) attach(t *testing.T) {
-	cmd := s.stream(t, "attach", "-i", streamPod)
+func (s *Streams) attach(t *testing.T) {
+	cmd := s.Stream(t, "attach", "-i", StreamPod)
 	cmd.Stdin = strings.NewReader("one\ntwo\n")
-	if got, want := outputOf(t, cmd), "attached\none\ntwo\n"; got != want {
+	if got, want := OutputOf(t, cmd), "attached\none\ntwo\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 // copyFiles names relative paths: they lie in the pod's scratch directory.
-func (s *streamUser) copyFiles(t *testing.T) {
+func (s *Streams) copyFiles(t *testing.T) {
 	dir := t.TempDir()
 	sent, received := filepath.Join(dir, "sent"), filepath.Join(dir, "received")
 	content := make([]byte, 10<<20)
@@ -190,9 +176,9 @@ func (s *streamUser) copyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	outputOf(t, s.stream(t, "cp", sent, streamPod+":copied"))
+	OutputOf(t, s.Stream(t, "cp", sent, StreamPod+":copied"))
 	there := time.Since(begun)
-	outputOf(t, s.stream(t, "cp", streamPod+":copied", received))
+	OutputOf(t, s.Stream(t, "cp", StreamPod+":copied", received))
 	t.Logf("10 MiB there in %s, and back in %s", there, time.Since(begun)-there)
 	got, err := os.ReadFile(received)
 	if err != nil {
@@ -203,12 +189,12 @@ func (s *streamUser) copyFiles(t *testing.T) {
 	}
 }
 
-func (s *streamUser) logs(t *testing.T) {
+func (s *Streams) logs(t *testing.T) {
 	for _, test := range []struct{ arg, want string }{
 		{"--tail=-1", "hello from web\n"}, {"--tail=0", ""}, {"--limit-bytes=5", "hello"},
 	} {
 		t.Run(test.arg, func(t *testing.T) {
-			if got := s.output(t, "logs", streamPod, test.arg); got != test.want {
+			if got := s.Output(t, "logs", StreamPod, test.arg); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -216,19 +202,19 @@ func (s *streamUser) logs(t *testing.T) {
 }
 
 // followLogs sees the first line at once, which shows that it was flushed.
-func (s *streamUser) followLogs(t *testing.T) {
-	l := startLines(t, s.stream(t, "logs", "-f", streamPod))
-	l.until(t, "^hello from web$")
+func (s *Streams) followLogs(t *testing.T) {
+	l := Start(t, s.Stream(t, "logs", "-f", StreamPod))
+	l.Until(t, "^hello from web$")
 	begun := time.Now()
-	l.until(t, "^later from web$")
-	s.wasSilent(t, begun)
+	l.Until(t, "^later from web$")
+	s.WasSilent(t, begun)
 }
 
-// portForward uses a connection that says nothing for a while, and then a second one.
-func (s *streamUser) portForward(t *testing.T) {
-	port := lateEcho(t, s.silence)
-	l := startLines(t, s.stream(t, "port-forward", "--address=127.0.0.1", "pod/"+streamPod, ":"+port))
-	local := l.until(t, `^Forwarding from (127\.0\.0\.1:\d+) `)
+// PortForward uses a connection that says nothing for a while, and then a second one.
+func (s *Streams) PortForward(t *testing.T) {
+	port := lateEcho(t, s.Silence)
+	l := Start(t, s.Stream(t, "port-forward", "--address=127.0.0.1", "pod/"+StreamPod, ":"+port))
+	local := l.Until(t, `^Forwarding from (127\.0\.0\.1:\d+) `)
 	for i := range 2 {
 		begun := time.Now()
 		sent := fmt.Sprintf("line %d\n", i)
@@ -236,17 +222,17 @@ func (s *streamUser) portForward(t *testing.T) {
 			t.Errorf("got %q, %v through the forwarded port, want %q", got, err, sent)
 		}
 		if i == 0 {
-			s.wasSilent(t, begun)
+			s.WasSilent(t, begun)
 		}
 	}
 }
 
-// wasSilent guards against a test that shows nothing: what came, came after the silence.
-func (s *streamUser) wasSilent(t *testing.T, begun time.Time) {
+// WasSilent guards against a test that shows nothing: what came, came after the silence.
+func (s *Streams) WasSilent(t *testing.T, begun time.Time) {
 	t.Helper()
 	// What begins the silence takes its time to reach us; what ends it, too.
-	if got := time.Since(begun); got < s.silence-time.Second {
-		t.Errorf("silent for %s only, want %s", got, s.silence)
+	if got := time.Since(begun); got < s.Silence-time.Second {
+		t.Errorf("silent for %s only, want %s", got, s.Silence)
 	} else {
 		t.Logf("silent for %s", got.Round(time.Millisecond))
 	}
@@ -301,10 +287,10 @@ func exchangeLine(t *testing.T, address, line string) (string, error) {
 	return string(got), err
 }
 
-// auditedVerbs are those of the agent's audit log, by subresource of this namespace's pod.
-func (s *streamUser) auditedVerbs(t *testing.T) map[string]string {
+// AuditedVerbs are those of the agent's audit log, by subresource of this namespace's pod.
+func (s *Streams) AuditedVerbs(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := os.Open(shared.AgentAuditLog())
+	file, err := os.Open(s.AuditLog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +304,7 @@ func (s *streamUser) auditedVerbs(t *testing.T) map[string]string {
 			continue // another test's record, half written
 		}
 		object := event.ObjectRef
-		if object == nil || object.Namespace != s.namespace || object.Resource != "pods" || object.Subresource == "" {
+		if object == nil || object.Namespace != s.Namespace || object.Resource != "pods" || object.Subresource == "" {
 			continue
 		}
 		if known := verbs[object.Subresource]; !strings.Contains(known, event.Verb) {
