@@ -41,6 +41,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not logged in, 4 timed out.`
 // commands are the verbs.
 func (e *env) commands() []*cobra.Command {
 	return []*cobra.Command{
+		newLogin(e), newLogout(e), newWhoami(e),
+		newList(e),
 		newVersion(e),
 	}
 }

@@ -69,3 +69,6 @@ func distance(a, b string) int {
 	}
 	return last[len(y)]
 }
+
+// Listed asks for one of names, for a message where nobody can be asked.
+func Listed(names []string) string { return "Name one of " + strings.Join(names, ", ") }
