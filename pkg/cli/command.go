@@ -42,6 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not logged in, 4 timed out.`
 func (e *env) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newLogin(e), newLogout(e), newWhoami(e),
+		newUse(e), newToken(e),
 		newList(e),
 		newVersion(e),
 	}

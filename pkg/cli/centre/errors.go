@@ -36,13 +36,13 @@ func (c *Client) explainStatus(err error, status apierrors.APIStatus) error {
 }
 
 // Unanswered says that the manager did not answer, which says nothing about the request itself.
-type Unanswered struct{ err error }
+type Unanswered struct{ Err error }
 
 // Error says why it did not answer.
-func (u *Unanswered) Error() string { return u.err.Error() }
+func (u *Unanswered) Error() string { return u.Err.Error() }
 
 // Unwrap returns what lies beneath.
-func (u *Unanswered) Unwrap() error { return u.err }
+func (u *Unanswered) Unwrap() error { return u.Err }
 
 // refusedKey is a 401.
 func (c *Client) refusedKey() error {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // legacyLifetime is how long a token of a 2.x client lives that does not say so itself.
@@ -48,8 +50,8 @@ func expiry(secret string) time.Time {
 	return time.Unix(int64(claims.Expiry), 0)
 }
 
-// Token returns the login and the token that is kept for cluster: its own, or that of a 2.x client,
-// which is for every cluster. found is false where there is none.
+// Token returns the login and the token that is kept for cluster: its own, or one for every cluster,
+// which stands where 2.x clients keep theirs. found is false where there is none.
 func (s *Store) Token(cluster string) (login Session, t Token, found bool, err error) {
 	d, err := s.read()
 	if err != nil {
@@ -74,7 +76,8 @@ func (s *Store) Token(cluster string) (login Session, t Token, found bool, err e
 	return login, Token{}, false, nil
 }
 
-// SetToken keeps the token for cluster that was asked for in login. If that is no longer the session,
+// SetToken keeps the token for cluster, or for every cluster if that is empty, that was asked for in
+// login. If that is no longer the session,
 // it does nothing.
 func (s *Store) SetToken(ctx context.Context, login Session, cluster string, t Token) error {
 	return s.update(ctx, func(d *document) error {
@@ -86,6 +89,11 @@ func (s *Store) SetToken(ctx context.Context, login Session, cluster string, t T
 		// A keyring may refuse what is long; the file takes it.
 		if d.Storage == StorageKeyring && s.keyring.set(s.account(d.Host, tokenAccount+cluster), t.Secret) == nil {
 			kept.Token = ""
+		}
+		if cluster == "" && kept.Token != "" {
+			asked := metav1.NewTime(kept.Requested)
+			d.DirectToken, d.DirectAsked = t.Secret, &asked
+			return nil
 		}
 		if d.Tokens == nil {
 			d.Tokens = map[string]token{}
