@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	managementv1 "loft.sh/agent/apis/management/v1"
@@ -21,12 +22,12 @@ type Chooser interface {
 // name. Without a name, or where several clusters are shown under it, it asks. Its error for a name
 // that nothing has says which names look like it.
 func (c *Client) Cluster(ctx context.Context, name string, ask Chooser) (*managementv1.Cluster, error) {
-	if name != "" {
+	if name != "" && len(content.IsDNS1123Subdomain(name)) == 0 {
 		cluster, err := c.management.Clusters().Get(ctx, name, metav1.GetOptions{})
 		if err == nil {
 			return cluster, nil
 		}
-		if !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) && !apierrors.IsBadRequest(err) {
+		if !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 			return nil, c.explain(err)
 		}
 	}

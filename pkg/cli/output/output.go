@@ -79,6 +79,9 @@ func (o *Options) Print(w io.Writer, obj runtime.Object, kind schema.GroupVersio
 	if err := setKinds(obj, kind); err != nil {
 		return err
 	}
+	if o.Format == "name" && meta.IsListType(obj) { // which kubectl's own printer of names leaves to its caller
+		return meta.EachListItem(obj, func(item runtime.Object) error { return p.PrintObj(item, w) })
+	}
 	return p.PrintObj(obj, w)
 }
 
