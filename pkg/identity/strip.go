@@ -21,11 +21,11 @@ var (
 		"forwarded":           true,
 		"x-real-ip":           true,
 	}
-	strippedPrefixes = []string{"impersonate-", "x-remote-", "x-forwarded-"}
+	strippedPrefixes = []string{"impersonate-", "x-remote-", "x-forwarded-", "x-loft-"}
 )
 
 // Strip removes every header by which a client could name an identity or an address: credentials,
-// Impersonate-*, X-Remote-*, X-Forwarded-*, Forwarded, X-Real-Ip, Audit-ID, and the WebSocket
+// Impersonate-*, X-Remote-*, X-Loft-*, X-Forwarded-*, Forwarded, X-Real-Ip, Audit-ID, and the WebSocket
 // sub-protocols that carry a bearer token.
 func Strip(h http.Header) {
 	for key := range h {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -35,6 +36,11 @@ type Call struct {
 	Stream streams.Settings
 	// Prefix is the door's path prefix, put before absolute paths in Location headers.
 	Prefix string
+	// Base is put before the path on its way, where the inner request's API server is reached through
+	// another door; it is taken off absolute paths in Location headers.
+	Base string
+	// Deferred is whom the client asks to impersonate, for that other door; see identity.Defer.
+	Deferred http.Header
 	// ClientIP is the address the request came from, sent on as X-Forwarded-For so that the API
 	// server's audit log names it. Empty: nothing is sent.
 	ClientIP string

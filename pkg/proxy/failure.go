@@ -38,6 +38,23 @@ func Failures() []Failure {
 	return []Failure{FailureTimeout, FailureDial, FailureTLS, FailureReset, FailureCredential, FailureProtocol, FailureOther}
 }
 
+// explain says to people what is wrong.
+func (f Failure) explain() string {
+	switch f {
+	case FailureTimeout:
+		return "it is silent"
+	case FailureDial:
+		return "there is no connection"
+	case FailureTLS:
+		return "who answers is not trusted, or trusts us not"
+	case FailureReset:
+		return "the connection ended before the answer"
+	case FailureProtocol:
+		return "it switched to another protocol than was asked for"
+	}
+	return "the log says more"
+}
+
 // failureOf sorts an error of a round trip.
 func failureOf(err error) Failure {
 	var network net.Error

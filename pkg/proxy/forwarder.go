@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"strings"
@@ -29,6 +30,11 @@ const noCache = "no-cache, private"
 type Forwarder struct {
 	// OnFailure, if set, is told of each request that the API server did not answer. It must not block.
 	OnFailure func(Failure)
+	// Inspect, if set, is shown each answer before anything of it is sent. An error, which is an API
+	// status error, is answered in its place.
+	Inspect func(*http.Response, *Call) error
+	// Self and Host are how refusals call this program and the API server.
+	Self, Host string
 
 	upstream *Upstream
 	proxies  [3]httputil.ReverseProxy
@@ -37,12 +43,12 @@ type Forwarder struct {
 
 // New builds a forwarder; refusals of its own are written by refuse.
 func New(upstream *Upstream, refuse statuserr.Writer) *Forwarder {
-	f := &Forwarder{upstream: upstream, refuse: refuse}
+	f := &Forwarder{Self: "agent", Host: "the cluster's API server", upstream: upstream, refuse: refuse}
 	for lane := range f.proxies {
 		f.proxies[lane] = httputil.ReverseProxy{
 			Transport:      upstream.lanes[lane],
 			Rewrite:        f.rewrite,
-			ModifyResponse: modifyResponse,
+			ModifyResponse: f.modifyResponse,
 			ErrorHandler:   f.fail,
 			FlushInterval:  flushInterval(Lane(lane)),
 			BufferPool:     buffers[lane],
@@ -62,7 +68,7 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) {
 	var err error
 	if call.credential, err = f.upstream.authorization(); err != nil {
 		f.failed(r, &call, FailureCredential, err)
-		f.refuse(w, r, statuserr.Unavailable("the agent's credential for its API server cannot be read", retryAfterSeconds))
+		f.refuse(w, r, statuserr.Unavailable("the "+f.Self+"'s credential for "+f.Host+" cannot be read", retryAfterSeconds))
 		return
 	}
 	switch call.Lane {
@@ -93,7 +99,11 @@ func (f *Forwarder) rewrite(p *httputil.ProxyRequest) {
 	out := p.Out
 	out.Host = ""
 	out.URL.Scheme, out.URL.Host = f.upstream.base.Scheme, f.upstream.base.Host
-	out.URL.Path, out.URL.RawPath = call.URL.Path, call.URL.RawPath
+	base := f.upstream.path + call.Base
+	out.URL.Path, out.URL.RawPath = base+call.URL.Path, call.URL.RawPath
+	if out.URL.RawPath != "" {
+		out.URL.RawPath = base + out.URL.RawPath
+	}
 	out.URL.RawQuery, out.URL.ForceQuery = call.URL.RawQuery, call.URL.ForceQuery
 
 	// Nothing in the Kubernetes API has trailers; a client's would name headers of ours.
@@ -102,6 +112,7 @@ func (f *Forwarder) rewrite(p *httputil.ProxyRequest) {
 	setIfAny(out.Header, "Authorization", call.credential)
 	setIfAny(out.Header, "X-Forwarded-For", call.ClientIP)
 	setIfAny(out.Header, "Audit-Id", call.AuditID)
+	maps.Copy(out.Header, call.Deferred)
 	if err := identity.Stamp(out.Header, call.User); err != nil {
 		// Forward validated the same value; without an identity the request must not leave.
 		out.URL = nil
@@ -122,13 +133,22 @@ var ownHeaders = []string{
 
 // errCredential means that the API server does not accept the agent's own credential. Passed on as
 // 401 it would make clients throw away theirs, which are good.
-var errCredential = errors.New("the API server refused the agent's credential")
+var errCredential = errors.New("the API server refused our credential")
+
+// refusal is an answer that Inspect did not let through.
+type refusal struct{ error }
 
 // errOtherProtocol is reported here because the reverse proxy, which would notice too, leaves the
 // API server's connection open then.
 var errOtherProtocol = errors.New("the API server switched to another protocol than was asked for")
 
-func modifyResponse(res *http.Response) error {
+func (f *Forwarder) modifyResponse(res *http.Response) error {
+	call := callFrom(res.Request.Context())
+	if f.Inspect != nil {
+		if err := f.Inspect(res, call); err != nil {
+			return refusal{err}
+		}
+	}
 	if res.StatusCode == http.StatusSwitchingProtocols &&
 		!strings.EqualFold(res.Header.Get("Upgrade"), res.Request.Header.Get("Upgrade")) {
 		return errOtherProtocol
@@ -136,7 +156,6 @@ func modifyResponse(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		streams.Switched(res)
 	}
-	call := callFrom(res.Request.Context())
 	if !call.Backend && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden && aboutAgent(res)) {
 		return errCredential
 	}
@@ -148,7 +167,7 @@ func modifyResponse(res *http.Response) error {
 	}
 	// Absolute paths in a redirect are the API server's own: they lie below the door's prefix.
 	if location := res.Header.Get("Location"); strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") {
-		res.Header.Set("Location", call.Prefix+location)
+		res.Header.Set("Location", call.Prefix+strings.TrimPrefix(location, f.upstream.path+call.Base))
 	}
 	return nil
 }
@@ -174,23 +193,27 @@ func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", noCache)
 	call := callFrom(r.Context())
 	end := streams.EndOf(r.Context())
+	var inspected refusal
 	switch {
 	case end != nil:
 		f.refuse(w, r, &apierrors.StatusError{ErrStatus: *end.Status()})
+	case errors.As(err, &inspected):
+		f.refuse(w, r, inspected.error)
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(context.Cause(r.Context()), context.DeadlineExceeded):
 		f.failed(r, call, FailureTimeout, err)
-		f.refuse(w, r, apierrors.NewTimeoutError("the cluster's API server did not answer in time", retryAfterSeconds))
+		f.refuse(w, r, apierrors.NewTimeoutError(f.Host+" did not answer in time", retryAfterSeconds))
 	case r.Context().Err() != nil:
 		// The client is gone, or the request was ended by us: nobody reads an answer.
 		panic(http.ErrAbortHandler)
 	case errors.Is(err, errCredential):
 		f.failed(r, call, FailureCredential, err)
-		f.refuse(w, r, statuserr.Unavailable("the cluster's API server does not accept the agent's credential", retryAfterSeconds))
+		f.refuse(w, r, statuserr.Unavailable(f.Host+" does not accept the "+f.Self+"'s credential", retryAfterSeconds))
 	case requestBodyError(err):
 		f.refuse(w, r, apierrors.NewBadRequest("the request body could not be read"))
 	default:
-		f.failed(r, call, failureOf(err), err)
-		f.refuse(w, r, statuserr.Unavailable("the cluster's API server cannot be reached", retryAfterSeconds))
+		kind := failureOf(err)
+		f.failed(r, call, kind, err)
+		f.refuse(w, r, statuserr.Unavailable(f.Host+" cannot be reached: "+kind.explain(), retryAfterSeconds))
 	}
 }
 
@@ -199,7 +222,7 @@ func (f *Forwarder) failed(r *http.Request, call *Call, kind Failure, err error)
 	if f.OnFailure != nil {
 		f.OnFailure(kind)
 	}
-	klog.FromContext(r.Context()).Error(err, "No answer of the host API server", "kind", kind, "auditID", call.AuditID)
+	klog.FromContext(r.Context()).Error(err, "No answer of the API server", "apiServer", f.Host, "kind", kind, "auditID", call.AuditID)
 }
 
 func requestBodyError(err error) bool {

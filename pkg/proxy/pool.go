@@ -159,6 +159,7 @@ type pool struct {
 	idle []*conn
 	// reaper closes what has been idle for long; nil while nothing is kept.
 	reaper *time.Timer
+	closed bool
 }
 
 // get returns a kept connection or a new one.
@@ -213,7 +214,7 @@ func (p *pool) put(c *conn) {
 	c.idleSince = time.Now()
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	if len(p.idle) >= idleConnections {
+	if p.closed || len(p.idle) >= idleConnections {
 		c.close()
 		return
 	}
@@ -252,9 +253,11 @@ func (p *pool) schedule(now time.Time) {
 	}
 }
 
-func (p *pool) closeIdle() {
+// close closes what is idle, and what comes back from then on.
+func (p *pool) close() {
 	p.lock.Lock()
 	defer p.lock.Unlock()
+	p.closed = true
 	for _, c := range p.idle {
 		c.close()
 	}

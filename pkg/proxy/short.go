@@ -59,9 +59,9 @@ func (t *shortTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// CloseIdleConnections closes what is not in use.
+// CloseIdleConnections closes what is not in use, and keeps nothing from then on.
 func (t *shortTransport) CloseIdleConnections() {
-	t.pool.closeIdle()
+	t.pool.close()
 	t.general.CloseIdleConnections()
 }
 

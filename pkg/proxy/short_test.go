@@ -192,7 +192,7 @@ func TestIdleConnectionsAreReaped(t *testing.T) {
 	if p.reaper == nil {
 		t.Error("nothing will reap the fresh one")
 	}
-	p.closeIdle()
+	p.close()
 }
 
 func newPair(t *testing.T) *conn {
@@ -337,5 +337,5 @@ func TestSpareConnectionsAreReapedSoon(t *testing.T) {
 	if p.reaper == nil {
 		t.Error("nothing will reap the others")
 	}
-	p.closeIdle()
+	p.close()
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -33,7 +34,9 @@ const (
 
 // Upstream is one API server and the connections to it, made once.
 type Upstream struct {
-	base   *url.URL
+	base *url.URL
+	// path is put before all others; empty where the API server's lie at the root.
+	path   string
 	token  oauth2.TokenSource
 	lanes  [3]http.RoundTripper
 	config *tls.Config
@@ -59,13 +62,21 @@ func NewUpstream(config *rest.Config) (*Upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host API server TLS: %w", err)
 	}
-	u := &Upstream{base: base, token: tokenSource(config), config: tlsConfig}
+	u := &Upstream{base: base, path: strings.TrimRight(base.Path, "/"), token: tokenSource(config), config: tlsConfig}
 	u.lanes = [...]http.RoundTripper{
 		Short:   u.shortTransport(),
 		Stream:  u.transport("h2"),
 		Upgrade: u.upgradeTransport(),
 	}
 	return u, nil
+}
+
+// Close closes the connections that are not in use, and the others as soon as they are not. Nothing
+// should be sent any more.
+func (u *Upstream) Close() {
+	for _, lane := range u.lanes {
+		utilnet.CloseIdleConnectionsFor(lane)
+	}
 }
 
 func tokenSource(config *rest.Config) oauth2.TokenSource {
