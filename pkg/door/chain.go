@@ -9,7 +9,6 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
-	"k8s.io/apiserver/pkg/endpoints/filters/impersonation"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
 	"loft.sh/agent/pkg/doors"
@@ -32,8 +31,7 @@ type Config struct {
 	Locate        Locator
 	Authenticator Authenticator
 	Access        Access
-	// Impersonation decides whom a client may impersonate. It asks the cluster of the target, which is
-	// in the context.
+	// Impersonation decides whom a client may impersonate. Nil: the door behind decides, an agent's.
 	Impersonation authorizer.Authorizer
 	// AuditSink and AuditPolicy may be nil: nothing is recorded then.
 	AuditSink   audit.Sink
@@ -86,6 +84,8 @@ func New(c Config) http.Handler {
 // chain lists the filters in the order a request meets them.
 func (c *Config) chain() []filter {
 	return []filter{
+		// On every answer, refusals too.
+		c.withMark,
 		// Before anything is refused: refusals, too, must be readable by a browser.
 		c.withCORS,
 		// Headers that name an address are believed or removed before audit reads them.
@@ -107,9 +107,7 @@ func (c *Config) chain() []filter {
 		// Behind authentication, so that strangers cost no spans.
 		c.withTracing,
 		// Asks for the inner request, as the API server would; sets the user that is forwarded.
-		func(h http.Handler) http.Handler {
-			return impersonation.WithConstrainedImpersonation(h, c.Impersonation, c.Serializer)
-		},
+		c.withImpersonation,
 		// Behind authentication, so that strangers take no place; before the questions to the host.
 		c.withFlowControl,
 		// Asks for the person who authenticated.

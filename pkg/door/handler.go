@@ -8,6 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
+	"loft.sh/agent/pkg/identity"
 	"loft.sh/agent/pkg/proxy"
 )
 
@@ -33,10 +34,20 @@ func (c *Config) forward(w http.ResponseWriter, r *http.Request) {
 		Lane:     target.Lane,
 		Stream:   c.streamSettings(target),
 		Prefix:   target.Prefix,
+		Base:     target.Base,
+		Deferred: c.deferred(r),
 		Backend:  target.Info.IsResourceRequest && target.Info.Subresource == "proxy",
 		ClientIP: clientIP(r),
 		AuditID:  string(audit.GetAuditIDTruncated(ctx)),
 	})
+}
+
+// deferred is whom the client asks to impersonate where this door does not decide about it.
+func (c *Config) deferred(r *http.Request) http.Header {
+	if c.Impersonation != nil {
+		return nil
+	}
+	return identity.Defer(r.Header)
 }
 
 // abort notes that the answer ended in the middle, which the reverse proxy says by panicking with

@@ -14,6 +14,9 @@ func OutOfScope(scope *accesstoken.Scope, credential string, target *Target) str
 	if scope.ReadOnly && !reads(target) {
 		return fmt.Sprintf("cannot %s here: the %s is read-only", target.Info.Verb, credential)
 	}
+	if target.Virtual != nil {
+		return outOfVirtual(scope, credential, target.Virtual)
+	}
 	if len(scope.VirtualClusters) > 0 && len(scope.Spaces) == 0 {
 		return fmt.Sprintf("cannot use the host cluster: the %s is for virtual clusters", credential)
 	}
@@ -21,6 +24,15 @@ func OutOfScope(scope *accesstoken.Scope, credential string, target *Target) str
 		return fmt.Sprintf("cannot go outside of the spaces %q, which the %s is for", scope.Spaces, credential)
 	}
 	return ""
+}
+
+// outOfVirtual is for requests to a virtual cluster, which is part of its space.
+func outOfVirtual(scope *accesstoken.Scope, credential string, virtual *accesstoken.VirtualClusterRef) string {
+	if len(scope.VirtualClusters) == 0 && len(scope.Spaces) == 0 ||
+		slices.Contains(scope.VirtualClusters, *virtual) || slices.Contains(scope.Spaces, virtual.Space) {
+		return ""
+	}
+	return fmt.Sprintf("cannot use the virtual cluster %q in space %q: the %s is for others", virtual.Name, virtual.Space, credential)
 }
 
 // reads says whether a request cannot change anything. An upgrade never counts as reading,

@@ -7,6 +7,34 @@ import (
 	"loft.sh/agent/pkg/accesstoken"
 )
 
+func TestScopeOfVirtualClusters(t *testing.T) {
+	dev := accesstoken.VirtualClusterRef{Space: "team-a", Name: "dev"}
+	for _, tc := range []struct {
+		name, method string
+		scope        accesstoken.Scope
+		want         bool
+	}{
+		{"no scope", http.MethodPost, accesstoken.Scope{}, true},
+		{"itself", http.MethodPost, accesstoken.Scope{VirtualClusters: []accesstoken.VirtualClusterRef{dev}}, true},
+		{"its space", http.MethodPost, accesstoken.Scope{Spaces: []string{"team-a"}}, true},
+		{"another space's, of its name", http.MethodGet,
+			accesstoken.Scope{VirtualClusters: []accesstoken.VirtualClusterRef{{Space: "team-b", Name: "dev"}}}, false},
+		{"another space", http.MethodGet, accesstoken.Scope{Spaces: []string{"team-b"}}, false},
+		{"read-only", http.MethodPost, accesstoken.Scope{ReadOnly: true, Spaces: []string{"team-a"}}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			target, err := Parse(newRequest(t, tc.method, testPrefix+"/api/v1/namespaces/a/pods"), At(testPrefix, nil), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			target.Virtual = &dev
+			if reason := OutOfScope(&tc.scope, "token", target); (reason == "") != tc.want {
+				t.Errorf("refused with %q, want allowed %t", reason, tc.want)
+			}
+		})
+	}
+}
+
 func TestScopeIsNotEscaped(t *testing.T) {
 	readOnly := accesstoken.Scope{ReadOnly: true}
 	spaces := accesstoken.Scope{Spaces: []string{"team-a"}}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
+	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/observe"
 	"loft.sh/agent/pkg/proxy"
@@ -23,8 +24,12 @@ type Destination struct {
 	Prefix string
 	// Forwarder carries the requests; nil where there is none: Access must refuse them.
 	Forwarder *proxy.Forwarder
+	// Base is put before the inner path where Forwarder reaches the API server through another door.
+	Base string
 	// Cluster is the name of the connected cluster; empty where there is only one.
 	Cluster string
+	// Virtual is the virtual cluster in it whose API server is meant; nil: the cluster's own is.
+	Virtual *accesstoken.VirtualClusterRef
 }
 
 // Locator finds the destination of a path. An error is an API status error.

@@ -9,6 +9,9 @@ import (
 	"loft.sh/agent/pkg/statuserr"
 )
 
+// AgentHeader is on every answer of the agent's door 2.
+const AgentHeader = "X-Loft-Agent"
+
 // Route is a path, with everything below it, and who answers there.
 type Route struct {
 	Path    string

@@ -127,7 +127,7 @@ func setIfAny(h http.Header, key, value string) {
 
 // ownHeaders are set by our doors; the API server's would stand beside them.
 var ownHeaders = []string{
-	"Audit-Id", "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
+	"Audit-Id", "X-Loft-Agent", "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
 	"Access-Control-Allow-Credentials", "Access-Control-Expose-Headers", "Access-Control-Max-Age",
 }
 
