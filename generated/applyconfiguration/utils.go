@@ -20,10 +20,30 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=cluster.loft.sh, Version=v1
+	case v1.SchemeGroupVersion.WithKind("EntityInfo"):
+		return &clusterv1.EntityInfoApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("EpochInfo"):
+		return &clusterv1.EpochInfoApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("Kubernetes"):
 		return &clusterv1.KubernetesApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("KubernetesStatus"):
 		return &clusterv1.KubernetesStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LastActivityInfo"):
+		return &clusterv1.LastActivityInfoApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("SleepModeConfig"):
+		return &clusterv1.SleepModeConfigApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("SleepModeConfigSpec"):
+		return &clusterv1.SleepModeConfigSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("SleepModeConfigStatus"):
+		return &clusterv1.SleepModeConfigStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("Space"):
+		return &clusterv1.SpaceApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("SpaceOwner"):
+		return &clusterv1.SpaceOwnerApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("SpaceSpec"):
+		return &clusterv1.SpaceSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("SpaceStatus"):
+		return &clusterv1.SpaceStatusApplyConfiguration{}
 
 		// Group=management.loft.sh, Version=v1
 	case managementv1.SchemeGroupVersion.WithKind("Cluster"):

@@ -74,11 +74,23 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.TypeMeta{}.OpenAPIModelName():                              schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():                               schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                                  schema_k8sio_apimachinery_pkg_version_Info(ref),
+		clusterv1.EntityInfo{}.OpenAPIModelName():                          schema_agent_apis_cluster_v1_EntityInfo(ref),
+		clusterv1.EpochInfo{}.OpenAPIModelName():                           schema_agent_apis_cluster_v1_EpochInfo(ref),
 		clusterv1.Kubernetes{}.OpenAPIModelName():                          schema_agent_apis_cluster_v1_Kubernetes(ref),
 		clusterv1.KubernetesList{}.OpenAPIModelName():                      schema_agent_apis_cluster_v1_KubernetesList(ref),
 		clusterv1.KubernetesSpec{}.OpenAPIModelName():                      schema_agent_apis_cluster_v1_KubernetesSpec(ref),
 		clusterv1.KubernetesStatus{}.OpenAPIModelName():                    schema_agent_apis_cluster_v1_KubernetesStatus(ref),
+		clusterv1.LastActivityInfo{}.OpenAPIModelName():                    schema_agent_apis_cluster_v1_LastActivityInfo(ref),
 		clusterv1.ProxyOptions{}.OpenAPIModelName():                        schema_agent_apis_cluster_v1_ProxyOptions(ref),
+		clusterv1.SleepModeConfig{}.OpenAPIModelName():                     schema_agent_apis_cluster_v1_SleepModeConfig(ref),
+		clusterv1.SleepModeConfigList{}.OpenAPIModelName():                 schema_agent_apis_cluster_v1_SleepModeConfigList(ref),
+		clusterv1.SleepModeConfigSpec{}.OpenAPIModelName():                 schema_agent_apis_cluster_v1_SleepModeConfigSpec(ref),
+		clusterv1.SleepModeConfigStatus{}.OpenAPIModelName():               schema_agent_apis_cluster_v1_SleepModeConfigStatus(ref),
+		clusterv1.Space{}.OpenAPIModelName():                               schema_agent_apis_cluster_v1_Space(ref),
+		clusterv1.SpaceList{}.OpenAPIModelName():                           schema_agent_apis_cluster_v1_SpaceList(ref),
+		clusterv1.SpaceOwner{}.OpenAPIModelName():                          schema_agent_apis_cluster_v1_SpaceOwner(ref),
+		clusterv1.SpaceSpec{}.OpenAPIModelName():                           schema_agent_apis_cluster_v1_SpaceSpec(ref),
+		clusterv1.SpaceStatus{}.OpenAPIModelName():                         schema_agent_apis_cluster_v1_SpaceStatus(ref),
 		managementv1.Cluster{}.OpenAPIModelName():                          schema_agent_apis_management_v1_Cluster(ref),
 		managementv1.ClusterList{}.OpenAPIModelName():                      schema_agent_apis_management_v1_ClusterList(ref),
 		managementv1.ClusterMember{}.OpenAPIModelName():                    schema_agent_apis_management_v1_ClusterMember(ref),
@@ -2805,6 +2817,60 @@ func schema_k8sio_apimachinery_pkg_version_Info(ref common.ReferenceCallback) co
 	}
 }
 
+func schema_agent_apis_cluster_v1_EntityInfo(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EntityInfo names a user or a team. The agent knows names alone.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the user or team.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"displayName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "displayName is shown to people in place of the name.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_agent_apis_cluster_v1_EpochInfo(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EpochInfo is the time slept in an epoch, which lasts 30 days.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"start": {
+						SchemaProps: spec.SchemaProps{
+							Description: "start is when the epoch began, in Unix seconds.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"slept": {
+						SchemaProps: spec.SchemaProps{
+							Description: "slept is the time slept in it, in milliseconds.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_agent_apis_cluster_v1_Kubernetes(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -2975,6 +3041,75 @@ func schema_agent_apis_cluster_v1_KubernetesStatus(ref common.ReferenceCallback)
 	}
 }
 
+func schema_agent_apis_cluster_v1_LastActivityInfo(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "LastActivityInfo is a request that counted as activity.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"subject": {
+						SchemaProps: spec.SchemaProps{
+							Description: "subject is the name of who made the request.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"host": {
+						SchemaProps: spec.SchemaProps{
+							Description: "host is the name under which the agent was reached.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"verb": {
+						SchemaProps: spec.SchemaProps{
+							Description: "verb is the request's verb.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiGroup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "apiGroup is the resource's group; empty: the core group.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is what was asked for.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"subresource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "subresource is the part of it that was asked for.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the object.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"virtualCluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "virtualCluster is the virtual cluster whose request it was.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_agent_apis_cluster_v1_ProxyOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3006,6 +3141,494 @@ func schema_agent_apis_cluster_v1_ProxyOptions(ref common.ReferenceCallback) com
 				},
 			},
 		},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SleepModeConfig(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SleepModeConfig says when a namespace sleeps, and whether it does. It is a view of annotations of the namespace. There is exactly one in every namespace, named \"config\"; creating it updates it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata. UID and resource version are the namespace's.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says when the namespace sleeps.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(clusterv1.SleepModeConfigSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status says whether it sleeps, since when and why.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(clusterv1.SleepModeConfigStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), clusterv1.SleepModeConfigSpec{}.OpenAPIModelName(), clusterv1.SleepModeConfigStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SleepModeConfigList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SleepModeConfigList is a list of SleepModeConfig objects.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(clusterv1.SleepModeConfig{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.ListMeta{}.OpenAPIModelName(), clusterv1.SleepModeConfig{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SleepModeConfigSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SleepModeConfigSpec says when a namespace sleeps.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"forceSleep": {
+						SchemaProps: spec.SchemaProps{
+							Description: "forceSleep puts the namespace to sleep now. Activity wakes it.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"forceSleepDuration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "forceSleepDuration is for how many seconds from falling asleep nothing wakes the namespace but a person who says so; 0: until a person does. It implies forceSleep. Requests that need a running workload are refused meanwhile.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"deleteAllPods": {
+						SchemaProps: spec.SchemaProps{
+							Description: "deleteAllPods has every pod deleted on falling asleep, those without a controller too.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"deleteAfter": {
+						SchemaProps: spec.SchemaProps{
+							Description: "deleteAfter is after how many seconds without activity the namespace is deleted; 0: never.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"sleepAfter": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sleepAfter is after how many seconds without activity the namespace sleeps; 0: never.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"sleepSchedule": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sleepSchedule is a cron expression of five fields, at whose times the namespace falls asleep.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"wakeupSchedule": {
+						SchemaProps: spec.SchemaProps{
+							Description: "wakeupSchedule is a cron expression of five fields, at whose times the namespace wakes.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"timezone": {
+						SchemaProps: spec.SchemaProps{
+							Description: "timezone is the zone that schedules are meant in: a name of the IANA database, by default UTC. What follows a \"#\" is ignored.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SleepModeConfigStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SleepModeConfigStatus says whether a namespace sleeps, since when and why.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"lastActivity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastActivity is when there last was activity, in Unix seconds.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"lastActivityInfo": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastActivityInfo is what that activity was.",
+							Ref:         ref(clusterv1.LastActivityInfo{}.OpenAPIModelName()),
+						},
+					},
+					"sleepingSince": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sleepingSince is when the namespace fell asleep, in Unix seconds; 0: it is awake.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"currentEpoch": {
+						SchemaProps: spec.SchemaProps{
+							Description: "currentEpoch is the time slept in the 30 days that began last.",
+							Ref:         ref(clusterv1.EpochInfo{}.OpenAPIModelName()),
+						},
+					},
+					"lastEpoch": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastEpoch is the time slept in the 30 days before those.",
+							Ref:         ref(clusterv1.EpochInfo{}.OpenAPIModelName()),
+						},
+					},
+					"sleptLastThirtyDays": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sleptLastThirtyDays is the part of the last 30 days that the namespace slept, in per cent.",
+							Type:        []string{"number"},
+							Format:      "double",
+						},
+					},
+					"sleptLastSevenDays": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sleptLastSevenDays is the part of the last 7 days that the namespace slept, in per cent.",
+							Type:        []string{"number"},
+							Format:      "double",
+						},
+					},
+					"scheduledSleep": {
+						SchemaProps: spec.SchemaProps{
+							Description: "scheduledSleep is when sleepSchedule fires next, in Unix seconds.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"scheduledWakeup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "scheduledWakeup is when wakeupSchedule fires next, in Unix seconds.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"sleepType": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sleepType is why the namespace sleeps: \"inactivitySleep\", \"forcedSleep\", \"forcedDurationSleep\" or \"scheduledSleep\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say what is wrong, if anything is. Known types are \"Configured\" and \"WorkloadsSettled\".",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName(), clusterv1.EpochInfo{}.OpenAPIModelName(), clusterv1.LastActivityInfo{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_cluster_v1_Space(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Space is a namespace that belongs to a user or a team. It is a view: name, labels, annotations, UID and resource version are the namespace's. A person sees the spaces that the cluster's RBAC lets that person use.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata: the namespace's.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says whose the space is and what is put into it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(clusterv1.SpaceSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what the agent knows of the space.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(clusterv1.SpaceStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), clusterv1.SpaceSpec{}.OpenAPIModelName(), clusterv1.SpaceStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SpaceList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpaceList is a list of Space objects.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the spaces.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(clusterv1.Space{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.ListMeta{}.OpenAPIModelName(), clusterv1.Space{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SpaceOwner(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpaceOwner is a user or a team.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"user": {
+						SchemaProps: spec.SchemaProps{
+							Description: "user is the owner where it is a user.",
+							Ref:         ref(clusterv1.EntityInfo{}.OpenAPIModelName()),
+						},
+					},
+					"team": {
+						SchemaProps: spec.SchemaProps{
+							Description: "team is the owner where it is a team.",
+							Ref:         ref(clusterv1.EntityInfo{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			clusterv1.EntityInfo{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SpaceSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpaceSpec says whose a space is and what is put into it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"user": {
+						SchemaProps: spec.SchemaProps{
+							Description: "user is the name of the user whom the space belongs to. Not together with team.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"team": {
+						SchemaProps: spec.SchemaProps{
+							Description: "team is the name of the team that the space belongs to. Not together with user.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"objects": {
+						SchemaProps: spec.SchemaProps{
+							Description: "objects are manifests, as YAML documents or JSON, that are applied to the space when it is made and whenever they change. Only namespaced objects; those without a namespace get the space's. They are applied with the rights of whoever wrote them.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"finalizers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "finalizers are the namespace's.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_agent_apis_cluster_v1_SpaceStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpaceStatus is what the agent knows of a space.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is the namespace's: Active or Terminating.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"sleepModeConfig": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sleepModeConfig is how and since when the space sleeps. It is always there.",
+							Ref:         ref(clusterv1.SleepModeConfig{}.OpenAPIModelName()),
+						},
+					},
+					"owner": {
+						SchemaProps: spec.SchemaProps{
+							Description: "owner is whom the space belongs to; none where it belongs to nobody.",
+							Ref:         ref(clusterv1.SpaceOwner{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			clusterv1.SleepModeConfig{}.OpenAPIModelName(), clusterv1.SpaceOwner{}.OpenAPIModelName()},
 	}
 }
 

@@ -46,5 +46,9 @@ func KnownTypes() []runtime.Object {
 		&Kubernetes{},
 		&KubernetesList{},
 		&ProxyOptions{},
+		&SleepModeConfig{},
+		&SleepModeConfigList{},
+		&Space{},
+		&SpaceList{},
 	}
 }

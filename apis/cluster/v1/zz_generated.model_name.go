@@ -6,6 +6,16 @@
 package v1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EntityInfo) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.EntityInfo"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EpochInfo) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.EpochInfo"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Kubernetes) OpenAPIModelName() string {
 	return "sh.loft.cluster.v1.Kubernetes"
 }
@@ -26,6 +36,56 @@ func (in KubernetesStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LastActivityInfo) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.LastActivityInfo"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ProxyOptions) OpenAPIModelName() string {
 	return "sh.loft.cluster.v1.ProxyOptions"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SleepModeConfig) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SleepModeConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SleepModeConfigList) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SleepModeConfigList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SleepModeConfigSpec) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SleepModeConfigSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SleepModeConfigStatus) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SleepModeConfigStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Space) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.Space"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpaceList) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SpaceList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpaceOwner) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SpaceOwner"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpaceSpec) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SpaceSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpaceStatus) OpenAPIModelName() string {
+	return "sh.loft.cluster.v1.SpaceStatus"
 }

@@ -41,6 +41,10 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 	// Group=cluster.loft.sh, Version=v1
 	case v1.SchemeGroupVersion.WithResource("kubernetes"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Cluster().V1().Kubernetes().Informer()}, nil
+	case v1.SchemeGroupVersion.WithResource("sleepmodeconfigs"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Cluster().V1().SleepModeConfigs().Informer()}, nil
+	case v1.SchemeGroupVersion.WithResource("spaces"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Cluster().V1().Spaces().Informer()}, nil
 
 		// Group=management.loft.sh, Version=v1
 	case managementv1.SchemeGroupVersion.WithResource("clusters"):

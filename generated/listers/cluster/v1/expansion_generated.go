@@ -5,3 +5,15 @@ package v1
 // KubernetesListerExpansion allows custom methods to be added to
 // KubernetesLister.
 type KubernetesListerExpansion interface{}
+
+// SleepModeConfigListerExpansion allows custom methods to be added to
+// SleepModeConfigLister.
+type SleepModeConfigListerExpansion interface{}
+
+// SleepModeConfigNamespaceListerExpansion allows custom methods to be added to
+// SleepModeConfigNamespaceLister.
+type SleepModeConfigNamespaceListerExpansion interface{}
+
+// SpaceListerExpansion allows custom methods to be added to
+// SpaceLister.
+type SpaceListerExpansion interface{}

@@ -10,6 +10,10 @@ import (
 type Interface interface {
 	// Kubernetes returns a KubernetesInformer.
 	Kubernetes() TypedKubernetesInformer
+	// SleepModeConfigs returns a SleepModeConfigInformer.
+	SleepModeConfigs() TypedSleepModeConfigInformer
+	// Spaces returns a SpaceInformer.
+	Spaces() TypedSpaceInformer
 }
 
 type version struct {
@@ -26,4 +30,14 @@ func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakList
 // Kubernetes returns a TypedKubernetesInformer.
 func (v *version) Kubernetes() TypedKubernetesInformer {
 	return &kubernetesInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// SleepModeConfigs returns a TypedSleepModeConfigInformer.
+func (v *version) SleepModeConfigs() TypedSleepModeConfigInformer {
+	return &sleepModeConfigInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
+}
+
+// Spaces returns a TypedSpaceInformer.
+func (v *version) Spaces() TypedSpaceInformer {
+	return &spaceInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }

@@ -13,6 +13,8 @@ import (
 type ClusterV1Interface interface {
 	RESTClient() rest.Interface
 	KubernetesGetter
+	SleepModeConfigsGetter
+	SpacesGetter
 }
 
 // ClusterV1Client is used to interact with features provided by the cluster.loft.sh group.
@@ -22,6 +24,14 @@ type ClusterV1Client struct {
 
 func (c *ClusterV1Client) Kubernetes() KubernetesInterface {
 	return newKubernetes(c)
+}
+
+func (c *ClusterV1Client) SleepModeConfigs(namespace string) SleepModeConfigInterface {
+	return newSleepModeConfigs(c, namespace)
+}
+
+func (c *ClusterV1Client) Spaces() SpaceInterface {
+	return newSpaces(c)
 }
 
 // NewForConfig creates a new ClusterV1Client for the given config.

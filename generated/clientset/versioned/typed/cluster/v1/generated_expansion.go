@@ -3,3 +3,7 @@
 package v1
 
 type KubernetesExpansion interface{}
+
+type SleepModeConfigExpansion interface{}
+
+type SpaceExpansion interface{}

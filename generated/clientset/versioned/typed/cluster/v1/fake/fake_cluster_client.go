@@ -16,6 +16,14 @@ func (c *FakeClusterV1) Kubernetes() v1.KubernetesInterface {
 	return newFakeKubernetes(c)
 }
 
+func (c *FakeClusterV1) SleepModeConfigs(namespace string) v1.SleepModeConfigInterface {
+	return newFakeSleepModeConfigs(c, namespace)
+}
+
+func (c *FakeClusterV1) Spaces() v1.SpaceInterface {
+	return newFakeSpaces(c)
+}
+
 // RESTClient returns a RESTClient that is used to communicate
 // with API server by this client implementation.
 func (c *FakeClusterV1) RESTClient() rest.Interface {
