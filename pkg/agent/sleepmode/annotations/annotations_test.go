@@ -11,74 +11,75 @@ import (
 	clusterv1 "loft.sh/agent/apis/cluster/v1"
 )
 
+var readTests = []struct {
+	name     string
+	from     map[string]string
+	want     Namespace
+	wantKeys []string // of errors
+}{
+	{name: "nothing"},
+	{
+		name: "settings",
+		from: map[string]string{
+			SleepAfterKey: "3600", DeleteAfterKey: "86400", DeleteAllPodsKey: "true",
+			SleepScheduleKey: "0 22 * * *", WakeupScheduleKey: "0 7 * * *", TimezoneKey: "Europe/Berlin#3600",
+		},
+		want: Namespace{Spec: clusterv1.SleepModeConfigSpec{
+			SleepAfter: 3600, DeleteAfter: 86400, DeleteAllPods: true,
+			SleepSchedule: "0 22 * * *", WakeupSchedule: "0 7 * * *", Timezone: "Europe/Berlin#3600",
+		}},
+	},
+	{
+		name: "force", from: map[string]string{ForceKey: "true"},
+		want: Namespace{Force: true, Spec: clusterv1.SleepModeConfigSpec{ForceSleep: true}},
+	},
+	{
+		name: "force with a duration of 0", from: map[string]string{ForceKey: "true", ForceDurationKey: "0"},
+		want: Namespace{Force: true, Spec: clusterv1.SleepModeConfigSpec{ForceSleep: true, ForceSleepDuration: ptr.To[int64](0)}},
+	},
+	{
+		name: "a duration forces by itself", from: map[string]string{ForceDurationKey: "60"},
+		want: Namespace{Force: true, Spec: clusterv1.SleepModeConfigSpec{ForceSleepDuration: ptr.To[int64](60)}},
+	},
+	{
+		name: "a duration with force taken back", from: map[string]string{ForceKey: "false", ForceDurationKey: "60"},
+		want: Namespace{Spec: clusterv1.SleepModeConfigSpec{ForceSleepDuration: ptr.To[int64](60)}},
+	},
+	{
+		name: "asleep",
+		from: map[string]string{
+			SleepingSinceKey: "1000", SleepTypeKey: "inactivitySleep", PhaseKey: "Asleep", LastActivityKey: "500",
+			LastActivityInfoKey: `{"subject":"alice","verb":"get"}`, CurrentEpochStartKey: "100", CurrentEpochSleptKey: "7",
+		},
+		want: Namespace{Phase: Asleep, Status: clusterv1.SleepModeConfigStatus{
+			SleepingSince: 1000, SleepType: "inactivitySleep", LastActivity: 500,
+			LastActivityInfo: &clusterv1.LastActivityInfo{Subject: "alice", Verb: "get"},
+			CurrentEpoch:     &clusterv1.EpochInfo{Start: 100, Slept: 7},
+		}},
+	},
+	{
+		name: "asleep without a phase, as older agents wrote it", from: map[string]string{SleepingSinceKey: "1000"},
+		want: Namespace{Phase: FallingAsleep, Status: clusterv1.SleepModeConfigStatus{SleepingSince: 1000}},
+	},
+	{
+		name: "sleeping-since removed by hand", from: map[string]string{PhaseKey: "Asleep"},
+		want: Namespace{Phase: Waking},
+	},
+	{name: "sleeping-since 0 is awake", from: map[string]string{SleepingSinceKey: "0"}},
+	{name: "negative", from: map[string]string{SleepAfterKey: "-1"}, wantKeys: []string{SleepAfterKey}},
+	{name: "a duration of Go's", from: map[string]string{DeleteAfterKey: "8h"}, wantKeys: []string{DeleteAfterKey}},
+	{name: "overflow", from: map[string]string{SleepAfterKey: "9223372036854775807"}, wantKeys: []string{SleepAfterKey}},
+	{name: "no flag", from: map[string]string{ForceKey: "yes"}, wantKeys: []string{ForceKey}},
+	{name: "no phase", from: map[string]string{PhaseKey: "Dozing"}, wantKeys: []string{PhaseKey}},
+	{
+		name: "every fault at once", from: map[string]string{ForceDurationKey: "x", LastActivityKey: "yesterday"},
+		wantKeys: []string{ForceDurationKey, LastActivityKey},
+	},
+	{name: "broken info costs nothing", from: map[string]string{LastActivityInfoKey: "{"}},
+}
+
 func TestReadNamespace(t *testing.T) {
-	tests := []struct {
-		name     string
-		from     map[string]string
-		want     Namespace
-		wantKeys []string // of errors
-	}{
-		{name: "nothing"},
-		{
-			name: "settings",
-			from: map[string]string{
-				SleepAfterKey: "3600", DeleteAfterKey: "86400", DeleteAllPodsKey: "true",
-				SleepScheduleKey: "0 22 * * *", WakeupScheduleKey: "0 7 * * *", TimezoneKey: "Europe/Berlin#3600",
-			},
-			want: Namespace{Spec: clusterv1.SleepModeConfigSpec{
-				SleepAfter: 3600, DeleteAfter: 86400, DeleteAllPods: true,
-				SleepSchedule: "0 22 * * *", WakeupSchedule: "0 7 * * *", Timezone: "Europe/Berlin#3600",
-			}},
-		},
-		{
-			name: "force", from: map[string]string{ForceKey: "true"},
-			want: Namespace{Force: true, Spec: clusterv1.SleepModeConfigSpec{ForceSleep: true}},
-		},
-		{
-			name: "force with a duration of 0", from: map[string]string{ForceKey: "true", ForceDurationKey: "0"},
-			want: Namespace{Force: true, Spec: clusterv1.SleepModeConfigSpec{ForceSleep: true, ForceSleepDuration: ptr.To[int64](0)}},
-		},
-		{
-			name: "a duration forces by itself", from: map[string]string{ForceDurationKey: "60"},
-			want: Namespace{Force: true, Spec: clusterv1.SleepModeConfigSpec{ForceSleepDuration: ptr.To[int64](60)}},
-		},
-		{
-			name: "a duration with force taken back", from: map[string]string{ForceKey: "false", ForceDurationKey: "60"},
-			want: Namespace{Spec: clusterv1.SleepModeConfigSpec{ForceSleepDuration: ptr.To[int64](60)}},
-		},
-		{
-			name: "asleep",
-			from: map[string]string{
-				SleepingSinceKey: "1000", SleepTypeKey: "inactivitySleep", PhaseKey: "Asleep", LastActivityKey: "500",
-				LastActivityInfoKey: `{"subject":"alice","verb":"get"}`, CurrentEpochStartKey: "100", CurrentEpochSleptKey: "7",
-			},
-			want: Namespace{Phase: Asleep, Status: clusterv1.SleepModeConfigStatus{
-				SleepingSince: 1000, SleepType: "inactivitySleep", LastActivity: 500,
-				LastActivityInfo: &clusterv1.LastActivityInfo{Subject: "alice", Verb: "get"},
-				CurrentEpoch:     &clusterv1.EpochInfo{Start: 100, Slept: 7},
-			}},
-		},
-		{
-			name: "asleep without a phase, as older agents wrote it", from: map[string]string{SleepingSinceKey: "1000"},
-			want: Namespace{Phase: FallingAsleep, Status: clusterv1.SleepModeConfigStatus{SleepingSince: 1000}},
-		},
-		{
-			name: "sleeping-since removed by hand", from: map[string]string{PhaseKey: "Asleep"},
-			want: Namespace{Phase: Waking},
-		},
-		{name: "sleeping-since 0 is awake", from: map[string]string{SleepingSinceKey: "0"}},
-		{name: "negative", from: map[string]string{SleepAfterKey: "-1"}, wantKeys: []string{SleepAfterKey}},
-		{name: "a duration of Go's", from: map[string]string{DeleteAfterKey: "8h"}, wantKeys: []string{DeleteAfterKey}},
-		{name: "overflow", from: map[string]string{SleepAfterKey: "9223372036854775807"}, wantKeys: []string{SleepAfterKey}},
-		{name: "no flag", from: map[string]string{ForceKey: "yes"}, wantKeys: []string{ForceKey}},
-		{name: "no phase", from: map[string]string{PhaseKey: "Dozing"}, wantKeys: []string{PhaseKey}},
-		{
-			name: "every fault at once", from: map[string]string{ForceDurationKey: "x", LastActivityKey: "yesterday"},
-			wantKeys: []string{ForceDurationKey, LastActivityKey},
-		},
-		{name: "broken info costs nothing", from: map[string]string{LastActivityInfoKey: "{"}},
-	}
-	for _, tt := range tests {
+	for _, tt := range readTests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ReadNamespace(tt.from)
 			var keys []string
