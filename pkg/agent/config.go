@@ -35,7 +35,7 @@ const hostGrace = 5 * time.Second
 // Config is the agent's configuration, ready to be completed.
 type Config struct {
 	generic   *genericserver.Config
-	listeners direct.Listeners
+	listeners listen.Outer
 	// inner is the generic server's listener, within a limit; nil where its port is 0.
 	inner          *listen.Listener
 	maxConnections int
