@@ -1,0 +1,153 @@
+package manager
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/wait"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"loft.sh/agent/pkg/listen"
+	"loft.sh/agent/pkg/manager/authn"
+	"loft.sh/agent/pkg/observe"
+)
+
+// Options is everything that flags can set.
+type Options struct {
+	// Kubeconfig reaches the central cluster's API server; empty: the pod's service account.
+	Kubeconfig string
+	// Namespace is the manager's own, in the central cluster.
+	Namespace string
+
+	ServerRun      *genericoptions.ServerRunOptions
+	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
+	Public         *listen.OuterOptions
+	Authentication *genericoptions.DelegatingAuthenticationOptions
+	Authorization  *genericoptions.DelegatingAuthorizationOptions
+	Audit          *genericoptions.AuditOptions
+	People         *authn.Options
+	Listen         *listen.Options
+	Tracing        *observe.TracingOptions
+	Logs           *logs.Options
+}
+
+// reviewBackoff bounds what a request waits for an answer about permissions that does not come.
+var reviewBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 3, Jitter: 0.2}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	o := &Options{
+		Namespace:      "loft",
+		ServerRun:      genericoptions.NewServerRunOptions(),
+		SecureServing:  genericoptions.NewSecureServingOptions().WithLoopback(),
+		Public:         listen.NewOuterOptions("public"),
+		Authentication: genericoptions.NewDelegatingAuthenticationOptions(),
+		Authorization:  genericoptions.NewDelegatingAuthorizationOptions(),
+		Audit:          genericoptions.NewAuditOptions(),
+		People:         authn.NewOptions(),
+		Listen:         listen.NewOptions(),
+		Tracing:        observe.NewTracingOptions(),
+		Logs:           logs.NewOptions(),
+	}
+	o.SecureServing.BindPort = 8443
+	// A self-signed certificate is for trying things out: it stays in memory.
+	o.SecureServing.ServerCert.CertDirectory = ""
+	o.Authentication.WithCustomRetryBackoff(reviewBackoff)
+	o.Authorization.WithCustomRetryBackoff(reviewBackoff)
+	// What was taken away counts within ten seconds.
+	o.Authorization.AllowCacheTTL = 8 * time.Second
+	// An API server that starts says no until it has read its RBAC.
+	o.Authorization.DenyCacheTTL = time.Second
+	// The central cluster decides for its administrators, too.
+	o.Authorization.AlwaysAllowGroups = nil
+	return o
+}
+
+// Flags returns the flags by section.
+func (o *Options) Flags() cliflag.NamedFlagSets {
+	var sets cliflag.NamedFlagSets
+	central := sets.FlagSet("central cluster")
+	central.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig,
+		"Kubeconfig of the central cluster. Default: the service account of the pod.")
+	central.StringVar(&o.Namespace, "namespace", o.Namespace,
+		"The manager's own namespace in the central cluster, in which its Secrets and its Lease are.")
+	o.People.AddFlags(sets.FlagSet("people"))
+	o.Public.AddFlags(sets.FlagSet("public serving"))
+	o.SecureServing.AddFlags(sets.FlagSet("secure serving"))
+	o.Authentication.AddFlags(sets.FlagSet("authentication"))
+	o.Authorization.AddFlags(sets.FlagSet("authorization"))
+	o.Audit.AddFlags(sets.FlagSet("audit"))
+	o.Listen.AddFlags(sets.FlagSet("server"))
+	o.ServerRun.AddUniversalFlags(sets.FlagSet("server"))
+	o.Tracing.AddFlags(sets.FlagSet("tracing"))
+	addLogFlags(o.Logs, sets.FlagSet("logs"))
+	return sets
+}
+
+func addLogFlags(o *logs.Options, fs *pflag.FlagSet) { logsapi.AddFlags(o, fs) }
+
+// Complete fills in what follows from other options.
+func (o *Options) Complete() error {
+	if o.Authentication.RemoteKubeConfigFile == "" {
+		o.Authentication.RemoteKubeConfigFile = o.Kubeconfig
+	}
+	if o.Authorization.RemoteKubeConfigFile == "" {
+		o.Authorization.RemoteKubeConfigFile = o.Kubeconfig
+	}
+	if err := o.SecureServing.MaybeDefaultWithSelfSignedCerts("loft-manager-apiservice.loft.svc",
+		[]string{"loft-manager.loft.svc", "localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
+		return fmt.Errorf("self-signed serving certificate: %w", err)
+	}
+	o.Public.DefaultServing(o.SecureServing.SecureServingOptions)
+	return nil
+}
+
+// Validate returns every fault at once.
+func (o *Options) Validate() []error {
+	var errs []error
+	for _, problem := range validation.IsDNS1123Label(o.Namespace) {
+		errs = append(errs, fmt.Errorf("--namespace: %q: %s", o.Namespace, problem))
+	}
+	errs = append(errs, o.ServerRun.Validate()...)
+	errs = append(errs, o.SecureServing.Validate()...)
+	errs = append(errs, o.Public.Validate()...)
+	errs = append(errs, o.Authentication.Validate()...)
+	errs = append(errs, o.Authorization.Validate()...)
+	errs = append(errs, o.Audit.Validate()...)
+	errs = append(errs, o.People.Validate()...)
+	errs = append(errs, o.Listen.Validate()...)
+	errs = append(errs, o.Tracing.Validate()...)
+	if _, err := o.centralConfig(); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// centralConfig is how the central cluster's API server is reached.
+func (o *Options) centralConfig() (*rest.Config, error) {
+	var config *rest.Config
+	var err error
+	if o.Kubeconfig == "" {
+		config, err = rest.InClusterConfig()
+	} else {
+		config, err = clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
+	}
+	if errors.Is(err, rest.ErrNotInCluster) {
+		return nil, errors.New("--kubeconfig: required outside of a pod")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig: %w", err)
+	}
+	// A person's request must not wait behind another's.
+	config.QPS = -1
+	return config, nil
+}

@@ -1,0 +1,3 @@
+// Package people serves users and teams of management.loft.sh: views of the custom resources of the
+// same names.
+package people

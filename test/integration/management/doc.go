@@ -1,0 +1,2 @@
+// Package management tests the manager's API against a real control plane, which all its tests share.
+package management
