@@ -43,7 +43,7 @@ func (e *env) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newLogin(e), newLogout(e), newWhoami(e),
 		newUse(e), newToken(e),
-		newList(e),
+		newList(e), newDoctor(e),
 		newVersion(e),
 	}
 }

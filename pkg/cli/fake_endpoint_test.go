@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -9,15 +10,29 @@ import (
 	"net/http/httptest"
 	"strings"
 	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// endpoint starts what may stand at a cluster's endpoint: "agent" (the cluster's own), "down" (an
-// agent that cannot serve), "page" (some web server), "silent" (it never answers).
+// endpoint starts what may stand at a cluster's endpoint: "agent" (the cluster's own), "proxy" (the
+// same behind one that knows no upgrades and cuts what is silent for a second), "late" (the same with
+// a clock that is 10 minutes ahead), "strict" (one that permits nothing), "down" (an agent that cannot
+// serve), "page" (some web server), "silent" (it never answers).
 func (m *fakeManager) endpoint(kind, cluster string) *httptest.Server {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch kind {
-		case "agent":
-			serveAgent(w, r, cluster)
+		case "agent", "strict":
+			serveAgent(w, r, cluster, kind == "strict")
+		case "proxy":
+			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+			defer cancel()
+			r.Header.Del("Upgrade")
+			serveAgent(w, r.WithContext(ctx), cluster, false)
+		case "late":
+			w.Header().Set("Date", time.Now().Add(10*time.Minute).UTC().Format(http.TimeFormat))
+			serveAgent(w, r, cluster, false)
 		case "down":
 			refuse(w, http.StatusServiceUnavailable, "the host cluster does not answer")
 		case "page":
@@ -34,7 +49,7 @@ func (m *fakeManager) endpoint(kind, cluster string) *httptest.Server {
 }
 
 // serveAgent takes tokens for its cluster that have not ended.
-func serveAgent(w http.ResponseWriter, r *http.Request, cluster string) {
+func serveAgent(w http.ResponseWriter, r *http.Request, cluster string, strict bool) {
 	var claims struct {
 		Sub, Aud, Jti string
 		Exp           int64
@@ -44,11 +59,32 @@ func serveAgent(w http.ResponseWriter, r *http.Request, cluster string) {
 		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
 		_ = json.Unmarshal(payload, &claims)
 	}
+	path := strings.TrimPrefix(r.URL.Path, "/kubernetes/cluster")
 	switch {
+	case path == "/healthz":
+		_, _ = io.WriteString(w, "ok")
 	case claims.Aud != cluster && claims.Aud != "*" || claims.Exp <= time.Now().Unix():
 		refuse(w, http.StatusUnauthorized, "Unauthorized")
-	case r.URL.Path == "/kubernetes/cluster/version":
+	case strict:
+		refuse(w, http.StatusForbidden, "alice may not create kubernetes/proxy")
+	case path == "/version":
 		answer(w, map[string]string{"major": "1", "gitVersion": "v1.37.2"})
+	case strings.HasSuffix(path, "/selfsubjectreviews"):
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(&authenticationv1.SelfSubjectReview{Status: authenticationv1.SelfSubjectReviewStatus{
+			UserInfo: authenticationv1.UserInfo{Username: claims.Sub}}})
+	case r.Header.Get("Upgrade") != "":
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", r.Header.Get("Upgrade"))
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	case strings.HasSuffix(path, "/portforward"):
+		refuse(w, http.StatusBadRequest, "Upgrade request required")
+	case r.URL.Query().Has("watch"):
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	case path == "/api/v1/pods":
+		answer(w, &corev1.PodList{Items: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "web"}}}})
 	default:
 		answer(w, map[string]string{"way": "direct", "cluster": cluster, "user": claims.Sub, "token": claims.Jti})
 	}

@@ -110,7 +110,7 @@ func (m *fakeManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if inner, ok := strings.CutPrefix(r.URL.Path, "/kubernetes/cluster/"); ok {
 		cluster, _, _ := strings.Cut(inner, "/")
-		answer(w, map[string]string{"way": "manager", "cluster": cluster, "user": key.user})
+		answer(w, map[string]string{"way": "manager", "cluster": cluster, "user": key.user, "gitVersion": "v1.37.2"})
 		return
 	}
 	resource, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, managementPath), "/")
