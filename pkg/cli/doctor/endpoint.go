@@ -40,7 +40,7 @@ type patient struct {
 	cluster *managementv1.Cluster
 	at      *endpoint.Endpoint
 	http    *http.Client
-	health  *http.Response
+	health  *probe.Answer
 	token   session.Token
 	claims  claims
 }
@@ -96,15 +96,15 @@ func dns(ctx context.Context, p *patient) Finding {
 
 // certificate connects, and judges what the endpoint shows.
 func certificate(ctx context.Context, p *patient) Finding {
-	response, err := p.get(ctx, "/healthz", "")
+	answer, err := p.get(ctx, "/healthz", "")
 	if err != nil {
 		return unreachable(err)
 	}
-	p.health = response
-	if response.TLS == nil || len(response.TLS.PeerCertificates) == 0 {
+	p.health = answer
+	if answer.TLS == nil || len(answer.TLS.PeerCertificates) == 0 {
 		return failed("the endpoint speaks no TLS", "")
 	}
-	leaf := response.TLS.PeerCertificates[0]
+	leaf := answer.TLS.PeerCertificates[0]
 	if p.at.Insecure {
 		return warning("the certificate is not verified, as the annotation says", "give the CA with loft.sh/direct-cluster-endpoint-ca-data instead")
 	}
@@ -137,7 +137,7 @@ func unreachable(err error) Finding {
 func clock(_ context.Context, p *patient) Finding { return judgeClock(p.health.Header) }
 
 func health(_ context.Context, p *patient) Finding {
-	if p.health.StatusCode != http.StatusOK {
+	if p.health.Code != http.StatusOK {
 		return failed("/healthz answers "+p.health.Status, "look at the agent: kubectl -n loft get pods, and its logs")
 	}
 	return ok("/healthz answers 200")
@@ -145,23 +145,18 @@ func health(_ context.Context, p *patient) Finding {
 
 // rightCluster asks whether the endpoint takes the token that is for this cluster alone.
 func rightCluster(ctx context.Context, p *patient) Finding {
-	response, body, err := p.read(ctx, "/kubernetes/cluster/version", p.token.Secret)
+	answer, err := p.get(ctx, "/kubernetes/cluster/version", p.token.Secret)
 	if err != nil {
 		return unreachable(err)
 	}
-	if err := probe.Judge(response, body); err != nil {
+	if err := probe.Judge(answer); err != nil {
 		return failed(err.Error(), "compare the endpoint with the cluster's own agent; the condition TrustBundleSynced says whether that knows the manager's keys")
 	}
 	return ok("the agent takes the token of " + p.cluster.Name)
 }
 
-// get asks the endpoint and looks at the head of the answer alone.
-func (p *patient) get(ctx context.Context, path, token string) (*http.Response, error) {
-	response, _, err := p.read(ctx, path, token)
-	return response, err
-}
-
-func (p *patient) read(ctx context.Context, path, token string) (*http.Response, []byte, error) {
+// get asks the endpoint.
+func (p *patient) get(ctx context.Context, path, token string) (*probe.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	return probe.Get(ctx, p.http, p.at.URL+path, token, centre.UserAgent())

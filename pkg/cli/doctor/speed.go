@@ -50,13 +50,13 @@ func median(ctx context.Context, client *http.Client, url, token string) (time.D
 	for range rounds {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		start := time.Now()
-		response, body, err := probe.Get(ctx, client, url, token, centre.UserAgent())
+		answer, err := probe.Get(ctx, client, url, token, centre.UserAgent())
 		took := time.Since(start)
 		cancel()
 		if err != nil {
 			return 0, err
 		}
-		if err := probe.Judge(response, body); err != nil {
+		if err := probe.Judge(answer); err != nil {
 			return 0, err
 		}
 		times = append(times, took)

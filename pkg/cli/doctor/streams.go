@@ -39,12 +39,12 @@ func spdy(ctx context.Context, p *patient) Finding {
 	if p.Namespace != "" {
 		path = "/kubernetes/cluster/api/v1/namespaces" + inNamespace(p.Namespace)
 	}
-	response, body, err := p.read(ctx, path+"?limit=1&fieldSelector=status.phase%3DRunning", p.token.Secret)
+	answer, err := p.get(ctx, path+"?limit=1&fieldSelector=status.phase%3DRunning", p.token.Secret)
 	if err != nil {
 		return unreachable(err)
 	}
 	var pods corev1.PodList
-	if response.StatusCode != http.StatusOK || json.Unmarshal(body, &pods) != nil || len(pods.Items) == 0 {
+	if answer.Code != http.StatusOK || json.Unmarshal(answer.Body, &pods) != nil || len(pods.Items) == 0 {
 		return warning("not checked: that needs a running pod that you may see", "try another namespace with --namespace")
 	}
 	pod := pods.Items[0]
@@ -129,9 +129,14 @@ func (p *patient) silence(ctx context.Context) (code int, err error) {
 	if response.StatusCode != http.StatusOK {
 		return response.StatusCode, nil
 	}
+	return response.StatusCode, stays(response.Body, p.Idle)
+}
+
+// stays says why a stream ended before its time; nil: it did not.
+func stays(stream io.Reader, d time.Duration) error {
 	ended := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(io.Discard, response.Body)
+		_, err := io.Copy(io.Discard, stream)
 		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errCut
 		}
@@ -139,8 +144,8 @@ func (p *patient) silence(ctx context.Context) (code int, err error) {
 	}()
 	select {
 	case err := <-ended:
-		return response.StatusCode, err
-	case <-time.After(p.Idle):
-		return response.StatusCode, nil
+		return err
+	case <-time.After(d):
+		return nil
 	}
 }

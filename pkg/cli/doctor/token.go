@@ -77,11 +77,11 @@ func permission(ctx context.Context, p *patient) Finding {
 	if seen := review.Status.UserInfo.Username; p.claims.Subject != "" && seen != p.claims.Subject {
 		return failed(fmt.Sprintf("the cluster takes you for %s, but the token is for %s", seen, p.claims.Subject), "")
 	}
-	listed, _, err := p.read(ctx, "/kubernetes/cluster/api/v1/namespaces"+inNamespace(p.Namespace)+"?limit=1", p.token.Secret)
+	listed, err := p.get(ctx, "/kubernetes/cluster/api/v1/namespaces"+inNamespace(p.Namespace)+"?limit=1", p.token.Secret)
 	if err != nil {
 		return unreachable(err)
 	}
-	if listed.StatusCode == http.StatusForbidden {
+	if listed.Code == http.StatusForbidden {
 		return warning("the cluster knows "+review.Status.UserInfo.Username+", who may not see "+where(p.Namespace), advice+", or try another namespace with --namespace")
 	}
 	return ok("the cluster knows " + review.Status.UserInfo.Username)

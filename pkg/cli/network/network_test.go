@@ -29,7 +29,9 @@ func TestExplain(t *testing.T) {
 	defer plain.Close()
 	good := x509.NewCertPool()
 	good.AddCert(server.Certificate())
-	at := func(now time.Time) *tls.Config { return &tls.Config{RootCAs: good, Time: func() time.Time { return now }} }
+	at := func(now time.Time) *tls.Config {
+		return &tls.Config{RootCAs: good, Time: func() time.Time { return now }}
+	}
 	tests := []struct {
 		name     string
 		url      string

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,18 +45,30 @@ func Endpoint(ctx context.Context, e *endpoint.Endpoint, token, userAgent string
 	defer cancel()
 	client := HTTPClient(e)
 	defer client.CloseIdleConnections()
-	response, body, err := Get(ctx, client, e.URL+"/kubernetes/cluster/version", token, userAgent)
+	answer, err := Get(ctx, client, e.URL+"/kubernetes/cluster/version", token, userAgent)
 	if err != nil {
 		return err
 	}
-	return Judge(response, body)
+	return Judge(answer)
+}
+
+// Answer is what a server said.
+type Answer struct {
+	// Code and Status are those of HTTP, such as 200 and "200 OK".
+	Code   int
+	Status string
+	// Header and Body are the rest; a body of more than a megabyte is cut.
+	Header http.Header
+	Body   []byte
+	// TLS is the connection's; nil: it had none.
+	TLS *tls.ConnectionState
 }
 
 // Get makes a request. Its error is in words.
-func Get(ctx context.Context, client *http.Client, url, token, userAgent string) (*http.Response, []byte, error) {
+func Get(ctx context.Context, client *http.Client, url, token, userAgent string) (*Answer, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	request.Header.Set("User-Agent", userAgent)
 	if token != "" {
@@ -63,14 +76,14 @@ func Get(ctx context.Context, client *http.Client, url, token, userAgent string)
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, nil, &Error{Err: err}
+		return nil, &Error{Err: err}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return nil, nil, &Error{Err: err}
+		return nil, &Error{Err: err}
 	}
-	return response, body, nil
+	return &Answer{Code: response.StatusCode, Status: response.Status, Header: response.Header, Body: body, TLS: response.TLS}, nil
 }
 
 // Error is what kept a request from being answered.
@@ -88,21 +101,21 @@ func (e *Error) Unwrap() error { return e.Err }
 // Judge says why an answer to the question for the version, asked with the cluster's token, is not
 // that of the cluster; nil: it is. Permissions are none of its business: a cluster that knows the
 // person and refuses the request is the right one.
-func Judge(response *http.Response, body []byte) error {
+func Judge(a *Answer) error {
 	var version struct{ GitVersion string }
 	var status metav1.Status
-	isStatus := json.Unmarshal(body, &status) == nil && status.Kind == "Status"
-	switch code := response.StatusCode; {
-	case code == http.StatusOK && json.Unmarshal(body, &version) == nil && version.GitVersion != "":
+	isStatus := json.Unmarshal(a.Body, &status) == nil && status.Kind == "Status"
+	switch code := a.Code; {
+	case code == http.StatusOK && json.Unmarshal(a.Body, &version) == nil && version.GitVersion != "":
 		return nil
 	case code == http.StatusUnauthorized:
-		return fmt.Errorf("another cluster is behind it, or one that does not trust the manager's keys: it refused the cluster's token")
+		return errors.New("another cluster is behind it, or one that does not trust the manager's keys: it refused the cluster's token")
 	case code == http.StatusForbidden && isStatus:
 		return nil
 	case isStatus:
 		return fmt.Errorf("the agent cannot serve (%d): %s", code, status.Message)
 	case code >= http.StatusMultipleChoices && code < http.StatusBadRequest:
-		return fmt.Errorf("something else answers there: it redirects to %s", response.Header.Get("Location"))
+		return fmt.Errorf("something else answers there: it redirects to %s", a.Header.Get("Location"))
 	}
-	return fmt.Errorf("something else answers there: %s", response.Status)
+	return fmt.Errorf("something else answers there: %s", a.Status)
 }
