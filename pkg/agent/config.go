@@ -18,12 +18,14 @@ import (
 	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/agent/authn"
 	"loft.sh/agent/pkg/agent/direct"
+	agentproof "loft.sh/agent/pkg/agent/proof"
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/audit"
 	"loft.sh/agent/pkg/bearer"
 	"loft.sh/agent/pkg/door"
 	"loft.sh/agent/pkg/listen"
+	"loft.sh/agent/pkg/proof"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/statuserr"
 )
@@ -187,6 +189,14 @@ func (c *Config) applyDoors(o *Options) error {
 	})
 	c.door.Authenticator = &authn.Authenticator{Direct: c.verifier, Reviewer: reviewer, Certificates: c.outerCertificates()}
 	return nil
+}
+
+// proofs answers the manager's question which cluster is behind an endpoint.
+func (c *Config) proofs() http.Handler {
+	return agentproof.New(agentproof.Config{
+		Authenticator: c.door.Authenticator, Tokens: c.hostClient.CoreV1().ServiceAccounts(proof.Namespace), Clients: c.door.Clients,
+		AuditSink: c.door.AuditSink, AuditPolicy: c.door.AuditPolicy, Refuse: statuserr.NewWriter(c.door.Serializer),
+	})
 }
 
 // idleTimeout is the trust bundle's where it has one, since the manager decides for the cluster; else

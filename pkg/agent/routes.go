@@ -7,6 +7,7 @@ import (
 
 	"loft.sh/agent/pkg/agent/direct"
 	"loft.sh/agent/pkg/doors"
+	"loft.sh/agent/pkg/proof"
 	"loft.sh/agent/pkg/statuserr"
 )
 
@@ -18,13 +19,14 @@ func innerRoutes(door2, api http.Handler) http.Handler {
 	}
 }
 
-// outerRoutes are the doors of the outer listeners; own answers health and version.
-func outerRoutes(own, door1 http.Handler, serializer runtime.NegotiatedSerializer) http.Handler {
+// outerRoutes are the doors of the outer listeners; own answers health and version, proofs the manager.
+func outerRoutes(own, door1, proofs http.Handler, serializer runtime.NegotiatedSerializer) http.Handler {
 	refuse := statuserr.NewWriter(serializer)
 	public := doors.Public(own, refuse)
 	return doors.Routes{
 		Table: []doors.Route{
 			{Path: direct.ClusterPrefix, Handler: door1},
+			{Path: proof.Path, Handler: proofs},
 			{Path: "/healthz", Handler: public},
 			{Path: "/livez", Handler: public},
 			{Path: "/readyz", Handler: public},

@@ -57,7 +57,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := s.addLoops(c.door.Lifetimes); err != nil {
 		return nil, err
 	}
-	s.outer = c.outerServers(outerRoutes(generic.Handler.Director, door.New(c.door), c.door.Serializer))
+	s.outer = c.outerServers(outerRoutes(generic.Handler.Director, door.New(c.door), c.proofs(), c.door.Serializer))
 	closeOuter := func() error { s.shutdown.Run(s.outer); return nil }
 	if err := generic.AddPreShutdownHook("outer-listeners", closeOuter); err != nil {
 		return nil, fmt.Errorf("hook %q: %w", "outer-listeners", err)

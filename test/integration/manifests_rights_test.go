@@ -68,6 +68,7 @@ func testRules(t *testing.T, agent, anyone *rest.Config) {
 		"impersonate:user-info authentication.k8s.io/*",
 	}
 	inLoft := []string{
+		"create /serviceaccounts/token loft-agent",
 		"get /configmaps loft-agent-trust",
 		"list /configmaps loft-agent-trust",
 		"watch /configmaps loft-agent-trust",
@@ -156,7 +157,9 @@ var accessTests = []struct {
 	{"get", "", "secrets", "loft", "loft-agent-serving", false},
 	{"create", "", "pods", "loft", "", false},
 	{"create", "", "pods/exec", "loft", "", false},
-	{"create", "", "serviceaccounts/token", "loft", "loft-agent", false},
+	{"create", "", "serviceaccounts/token", "loft", "loft-agent", true},
+	{"create", "", "serviceaccounts/token", "loft", "default", false},
+	{"create", "", "serviceaccounts/token", "kube-system", "loft-agent", false},
 	{"get", "", "configmaps", "loft", "other", false},
 	{"list", "", "configmaps", "loft", "", false},
 	{"update", "", "configmaps", "loft", "loft-agent-trust", false},
