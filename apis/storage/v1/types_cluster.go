@@ -24,9 +24,21 @@ const (
 	// port-forward is closed.
 	AnnotationStreamIdleTimeout = "loft.sh/streaming-connection-idle-timeout"
 
-	// AnnotationIgnoreAgent is "true" where the manager shall leave the agent alone.
+	// AnnotationIgnoreAgent is "true" where the manager shall leave the agent alone: neither install
+	// nor upgrade nor remove it. It still gets the trust bundle, and people get their bindings.
 	AnnotationIgnoreAgent = "loft.sh/cluster-ignore-agent"
+
+	// AnnotationForceDelete is "true" where a Cluster shall be deleted although its agent cannot be
+	// taken out, since the cluster is gone for good.
+	AnnotationForceDelete = "loft.sh/force-delete"
 )
+
+// AnnotationUnmanaged is "true" on objects in a connected cluster that the manager would install, and
+// shall leave as they are.
+const AnnotationUnmanaged = "loft.sh/unmanaged"
+
+// FinalizerAgent keeps a Cluster until the agent has been taken out of it.
+const FinalizerAgent = "loft.sh/agent"
 
 // Types of the conditions of a Cluster.
 const (

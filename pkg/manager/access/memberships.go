@@ -3,6 +3,8 @@ package access
 import (
 	"slices"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	storagev1 "loft.sh/agent/apis/storage/v1"
 )
 
@@ -45,3 +47,17 @@ func (d *Directory) AccessKey(name string) (*storagev1.AccessKey, error) { retur
 
 // Cluster returns a cluster by name. The error is a NotFound where there is none.
 func (d *Directory) Cluster(name string) (*storagev1.Cluster, error) { return d.clusters.Get(name) }
+
+// ClustersWithUID returns the names of the clusters that say that they have this UID, sorted. More than
+// one is a cluster that was connected twice, or one that calls itself another.
+func (d *Directory) ClustersWithUID(uid string) []string {
+	clusters, _ := d.clusters.List(labels.Everything())
+	var names []string
+	for _, cluster := range clusters {
+		if cluster.Status.ClusterUID == uid {
+			names = append(names, cluster.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
