@@ -49,14 +49,19 @@ func objectsOf(name string) ([]*unstructured.Unstructured, error) {
 }
 
 // AgentArgs returns the arguments of the agent's container, as the Deployment has them.
-func AgentArgs() ([]string, error) {
-	deployment, err := agentDeployment()
+func AgentArgs() ([]string, error) { return argsOf("agent") }
+
+// ManagerArgs returns the arguments of the manager's container, as the Deployment has them.
+func ManagerArgs() ([]string, error) { return argsOf("manager") }
+
+func argsOf(name string) ([]string, error) {
+	deployment, err := deploymentOf(name)
 	if err != nil {
 		return nil, err
 	}
 	containers := deployment.Spec.Template.Spec.Containers
 	if len(containers) != 1 {
-		return nil, fmt.Errorf("the agent's Deployment has %d containers instead of one", len(containers))
+		return nil, fmt.Errorf("the Deployment in %q has %d containers instead of one", name, len(containers))
 	}
 	return containers[0].Args, nil
 }
@@ -112,8 +117,8 @@ func applyOrder(files fs.FS) ([]string, error) {
 	return kustomization.Resources, nil
 }
 
-func agentDeployment() (*appsv1.Deployment, error) {
-	objects, err := AgentObjects()
+func deploymentOf(name string) (*appsv1.Deployment, error) {
+	objects, err := objectsOf(name)
 	if err != nil {
 		return nil, err
 	}
@@ -127,5 +132,5 @@ func agentDeployment() (*appsv1.Deployment, error) {
 		}
 		return deployment, nil
 	}
-	return nil, errors.New("the agent's manifests hold no Deployment")
+	return nil, fmt.Errorf("the manifests in %q hold no Deployment", name)
 }

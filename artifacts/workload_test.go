@@ -20,27 +20,69 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
 
-// portFlags says which flag sets which container port.
-var portFlags = map[string]string{
-	"https-api":    "--secure-port",
-	"https-direct": "--direct-secure-port",
-	"http-direct":  "--direct-insecure-port",
+// workload is a program as its manifests run it.
+type workload struct {
+	// folder holds the manifests.
+	folder string
+	// portFlags says which flag sets which container port.
+	portFlags map[string]string
+	// services are the ports of its Services, by Service and name of the target port.
+	services map[string]map[string]int32
+	// inner is the Service of the inner port.
+	inner string
 }
 
-func deployment(t *testing.T) appsv1.Deployment {
-	t.Helper()
-	return decode[appsv1.Deployment](t, agentObjects(t), "Deployment")[0]
+const innerPort = "https-api"
+
+var workloads = []workload{
+	{
+		folder:    "agent",
+		portFlags: map[string]string{innerPort: "--secure-port", "https-direct": "--direct-secure-port", "http-direct": "--direct-insecure-port"},
+		services: map[string]map[string]int32{
+			"loft-agent-apiservice": {innerPort: 443}, "loft-agent": {"https-direct": 443, "http-direct": 80},
+		},
+		inner: "loft-agent-apiservice",
+	},
+	{
+		folder:    "manager",
+		portFlags: map[string]string{innerPort: "--secure-port", "https": "--public-secure-port", "http": "--public-insecure-port"},
+		services: map[string]map[string]int32{
+			"loft-manager-apiservice": {innerPort: 443}, "loft-manager": {"https": 443, "http": 80},
+		},
+		inner: "loft-manager-apiservice",
+	},
 }
 
-func container(t *testing.T) corev1.Container {
+// forEach runs a test with each workload.
+func forEach(t *testing.T, test func(*testing.T, workload)) {
+	for _, w := range workloads {
+		t.Run(w.folder, func(t *testing.T) { test(t, w) })
+	}
+}
+
+func (w workload) objects(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	return deployment(t).Spec.Template.Spec.Containers[0]
+	objects, err := objectsOf(w.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func (w workload) deployment(t *testing.T) appsv1.Deployment {
+	t.Helper()
+	return decode[appsv1.Deployment](t, w.objects(t), "Deployment")[0]
+}
+
+func (w workload) container(t *testing.T) corev1.Container {
+	t.Helper()
+	return w.deployment(t).Spec.Template.Spec.Containers[0]
 }
 
 // args returns the flags of the Deployment with their values.
-func args(t *testing.T) map[string]string {
+func (w workload) args(t *testing.T) map[string]string {
 	t.Helper()
-	list, err := AgentArgs()
+	list, err := argsOf(w.folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,48 +100,51 @@ func args(t *testing.T) map[string]string {
 	return flags
 }
 
-func containerPorts(t *testing.T) map[string]int32 {
+func (w workload) containerPorts(t *testing.T) map[string]int32 {
 	t.Helper()
 	ports := map[string]int32{}
-	for _, port := range container(t).Ports {
+	for _, port := range w.container(t).Ports {
 		ports[port.Name] = port.ContainerPort
 	}
 	return ports
 }
 
 func TestPortsAgreeWithFlags(t *testing.T) {
-	flags, want := args(t), map[string]int32{}
-	for name, flag := range portFlags {
-		port, err := strconv.ParseInt(flags[flag], 10, 32)
-		if err != nil {
-			t.Errorf("flag %s: %v", flag, err)
+	forEach(t, func(t *testing.T, w workload) {
+		flags, want := w.args(t), map[string]int32{}
+		for name, flag := range w.portFlags {
+			port, err := strconv.ParseInt(flags[flag], 10, 32)
+			if err != nil {
+				t.Errorf("flag %s: %v", flag, err)
+			}
+			want[name] = int32(port)
 		}
-		want[name] = int32(port)
-	}
-	if diff := cmp.Diff(want, containerPorts(t)); diff != "" {
-		t.Errorf("container ports (-flags +Deployment):\n%s", diff)
-	}
+		if diff := cmp.Diff(want, w.containerPorts(t)); diff != "" {
+			t.Errorf("container ports (-flags +Deployment):\n%s", diff)
+		}
+	})
 }
 
 func TestFilesOfFlagsAreMounted(t *testing.T) {
-	flags := args(t)
-	for flag, file := range flags {
-		if !strings.HasSuffix(flag, "-file") {
-			continue
+	forEach(t, func(t *testing.T, w workload) {
+		for flag, file := range w.args(t) {
+			if !strings.HasSuffix(flag, "-file") {
+				continue
+			}
+			mounted := slices.ContainsFunc(w.container(t).VolumeMounts, func(m corev1.VolumeMount) bool {
+				return strings.HasPrefix(file, m.MountPath+"/") && m.SubPath == ""
+			})
+			if !mounted {
+				t.Errorf("%s=%s is on no volume", flag, file)
+			}
 		}
-		mounted := slices.ContainsFunc(container(t).VolumeMounts, func(m corev1.VolumeMount) bool {
-			return strings.HasPrefix(file, m.MountPath+"/") && m.SubPath == ""
-		})
-		if !mounted {
-			t.Errorf("%s=%s is on no volume", flag, file)
-		}
-	}
+	})
 }
 
-// services returns the ports of the agent's Services by Service and name of the target port.
-func services(t *testing.T, objects []*unstructured.Unstructured) map[string]map[string]int32 {
+// servicePorts returns the ports of the Services by Service and name of the target port.
+func (w workload) servicePorts(t *testing.T, objects []*unstructured.Unstructured) map[string]map[string]int32 {
 	t.Helper()
-	podLabels := labels.Set(deployment(t).Spec.Template.Labels)
+	podLabels := labels.Set(w.deployment(t).Spec.Template.Labels)
 	byName := map[string]map[string]int32{}
 	for _, service := range decode[corev1.Service](t, objects, "Service") {
 		if !labels.SelectorFromSet(service.Spec.Selector).Matches(podLabels) || len(service.Spec.Selector) == 0 {
@@ -114,92 +159,101 @@ func services(t *testing.T, objects []*unstructured.Unstructured) map[string]map
 }
 
 func TestServices(t *testing.T) {
+	forEach(t, func(t *testing.T, w workload) {
+		got := w.servicePorts(t, w.objects(t))
+		if diff := cmp.Diff(w.services, got); diff != "" {
+			t.Errorf("Services (-want +got):\n%s", diff)
+		}
+		for _, target := range got {
+			for name := range target {
+				if _, ok := w.containerPorts(t)[name]; !ok {
+					t.Errorf("target port %q is no container port", name)
+				}
+			}
+		}
+	})
+}
+
+// TestServicesThatExpose: never the inner port, and never a token in clear.
+func TestServicesThatExpose(t *testing.T) {
 	want := map[string]map[string]int32{
-		"loft-agent-apiservice": {"https-api": 443},
-		"loft-agent":            {"https-direct": 443, "http-direct": 80},
-	}
-	got := services(t, agentObjects(t))
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Services of the agent (-want +got):\n%s", diff)
-	}
-	// Never the inner port, and never a token in clear.
-	want = map[string]map[string]int32{
 		"loft-agent-loadbalancer": {"https-direct": 443},
 		"loft-agent-nodeport":     {"https-direct": 443},
 	}
-	if diff := cmp.Diff(want, services(t, exampleObjects(t, "expose"))); diff != "" {
+	if diff := cmp.Diff(want, workloads[0].servicePorts(t, exampleObjects(t, "expose"))); diff != "" {
 		t.Errorf("Services that expose it (-want +got):\n%s", diff)
-	}
-	for _, target := range got {
-		for name := range target {
-			if _, ok := containerPorts(t)[name]; !ok {
-				t.Errorf("target port %q is no container port", name)
-			}
-		}
 	}
 }
 
 func TestAPIServicePointsToTheInnerPort(t *testing.T) {
-	apiService := decode[apiregistrationv1.APIService](t, agentObjects(t), "APIService")[0]
-	ref := apiService.Spec.Service
-	if got := services(t, agentObjects(t))[ref.Name]["https-api"]; ref.Port == nil || got != *ref.Port {
-		t.Errorf("APIService points to %v, want the inner port", ref)
-	}
-	if apiService.Spec.InsecureSkipTLSVerify {
-		t.Error("the APIService does not check the agent's certificate")
-	}
-	if want := apiService.Spec.Version + "." + apiService.Spec.Group; apiService.Name != want {
-		t.Errorf("name = %q, want %q", apiService.Name, want)
-	}
+	forEach(t, func(t *testing.T, w workload) {
+		apiService := decode[apiregistrationv1.APIService](t, w.objects(t), "APIService")[0]
+		ref := apiService.Spec.Service
+		if got := w.services[w.inner][innerPort]; ref.Name != w.inner || ref.Port == nil || got != *ref.Port {
+			t.Errorf("APIService points to %v, want the inner port", ref)
+		}
+		if apiService.Spec.InsecureSkipTLSVerify {
+			t.Error("the APIService does not check the server's certificate")
+		}
+		if want := apiService.Spec.Version + "." + apiService.Spec.Group; apiService.Name != want {
+			t.Errorf("name = %q, want %q", apiService.Name, want)
+		}
+	})
 }
 
 func TestSelectorsMatchThePods(t *testing.T) {
-	objects, agent := agentObjects(t), deployment(t)
-	policy := decode[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy")[0]
-	selectors := map[string]*metav1.LabelSelector{
-		"Deployment":          agent.Spec.Selector,
-		"NetworkPolicy":       &policy.Spec.PodSelector,
-		"PodDisruptionBudget": decode[policyv1.PodDisruptionBudget](t, objects, "PodDisruptionBudget")[0].Spec.Selector,
-		"anti-affinity": agent.Spec.Template.Spec.Affinity.PodAntiAffinity.
-			PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector,
-		"topology spread": agent.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector,
-	}
-	for name, selector := range selectors {
-		parsed, err := metav1.LabelSelectorAsSelector(selector)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
+	forEach(t, func(t *testing.T, w workload) {
+		objects, deployment := w.objects(t), w.deployment(t)
+		policy := decode[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy")[0]
+		selectors := map[string]*metav1.LabelSelector{
+			"Deployment":          deployment.Spec.Selector,
+			"NetworkPolicy":       &policy.Spec.PodSelector,
+			"PodDisruptionBudget": decode[policyv1.PodDisruptionBudget](t, objects, "PodDisruptionBudget")[0].Spec.Selector,
+			"anti-affinity": deployment.Spec.Template.Spec.Affinity.PodAntiAffinity.
+				PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector,
+			"topology spread": deployment.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector,
 		}
-		if parsed.Empty() || !parsed.Matches(labels.Set(agent.Spec.Template.Labels)) {
-			t.Errorf("%s selects %q, which are not the agent's pods", name, parsed)
+		for name, selector := range selectors {
+			parsed, err := metav1.LabelSelectorAsSelector(selector)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if parsed.Empty() || !parsed.Matches(labels.Set(deployment.Spec.Template.Labels)) {
+				t.Errorf("%s selects %q, which are not the pods", name, parsed)
+			}
 		}
-	}
+	})
 }
 
 func TestNetworkPolicyOpensTheListeners(t *testing.T) {
-	policy := decode[networkingv1.NetworkPolicy](t, agentObjects(t), "NetworkPolicy")[0]
-	var got []int32
-	for _, port := range policy.Spec.Ingress[0].Ports {
-		got = append(got, port.Port.IntVal)
-	}
-	want := slices.Sorted(maps.Values(containerPorts(t)))
-	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("open ports (-want +got):\n%s", diff)
-	}
+	forEach(t, func(t *testing.T, w workload) {
+		policy := decode[networkingv1.NetworkPolicy](t, w.objects(t), "NetworkPolicy")[0]
+		var got []int32
+		for _, port := range policy.Spec.Ingress[0].Ports {
+			got = append(got, port.Port.IntVal)
+		}
+		want := slices.Sorted(maps.Values(w.containerPorts(t)))
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("open ports (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestProbesAskTheInnerPort(t *testing.T) {
-	c := container(t)
-	for name, probe := range map[string]*corev1.Probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe} {
-		want := corev1.HTTPGetAction{Path: "/livez", Port: probe.HTTPGet.Port, Scheme: corev1.URISchemeHTTPS}
-		if name == "readiness" {
-			want.Path = "/readyz"
+	forEach(t, func(t *testing.T, w workload) {
+		c := w.container(t)
+		for name, probe := range map[string]*corev1.Probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe} {
+			want := corev1.HTTPGetAction{Path: "/livez", Port: probe.HTTPGet.Port, Scheme: corev1.URISchemeHTTPS}
+			if name == "readiness" {
+				want.Path = "/readyz"
+			}
+			if diff := cmp.Diff(want, *probe.HTTPGet); diff != "" || probe.HTTPGet.Port.StrVal != innerPort {
+				t.Errorf("%s probe asks %v", name, probe.HTTPGet)
+			}
 		}
-		if diff := cmp.Diff(want, *probe.HTTPGet); diff != "" || probe.HTTPGet.Port.StrVal != "https-api" {
-			t.Errorf("%s probe asks %v", name, probe.HTTPGet)
-		}
-	}
+	})
 }
 
 // route is the part of an HTTPRoute and a TLSRoute that the test looks at.
@@ -215,7 +269,7 @@ type route struct {
 }
 
 func TestRoutesLeadToTheOuterPorts(t *testing.T) {
-	ports := services(t, agentObjects(t))["loft-agent"]
+	ports := workloads[0].services["loft-agent"]
 	files := os.DirFS("expose")
 	for _, test := range []struct {
 		file, kind string

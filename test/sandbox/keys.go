@@ -15,8 +15,8 @@ import (
 	"loft.sh/agent/pkg/accesstoken"
 )
 
-// issuer of the sandbox's tokens.
-const issuer = "https://sandbox.loft.sh"
+// Issuer of the sandbox's tokens.
+const Issuer = "https://sandbox.loft.sh"
 
 const (
 	signingKeyFile = "signing.key"
@@ -59,7 +59,7 @@ func LoadKeys(dir string) (Keys, error) {
 }
 
 func newKeys(key *ecdsa.PrivateKey, clusterUID string) (Keys, error) {
-	signer, err := accesstoken.NewSigner(issuer, key)
+	signer, err := accesstoken.NewSigner(Issuer, key)
 	if err != nil {
 		return Keys{}, fmt.Errorf("sandbox's signing key: %w", err)
 	}
@@ -72,6 +72,11 @@ func createKeys(dir, clusterUID string) (Keys, error) {
 	if err != nil {
 		return Keys{}, fmt.Errorf("signing key: %w", err)
 	}
+	return StoreKeys(dir, clusterUID, key)
+}
+
+// StoreKeys stores a key that signs for the cluster with clusterUID where LoadKeys finds it.
+func StoreKeys(dir, clusterUID string, key *ecdsa.PrivateKey) (Keys, error) {
 	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		return Keys{}, fmt.Errorf("signing key: %w", err)

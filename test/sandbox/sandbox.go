@@ -97,6 +97,14 @@ func (s *Sandbox) StartAgent(ctx context.Context) error {
 	})
 }
 
+// RestartAgent ends the agent and starts it again, at the ports that it had and with a new credential.
+func (s *Sandbox) RestartAgent(ctx context.Context) error {
+	if err := s.agent.Stop(stopGrace); err != nil {
+		return err
+	}
+	return s.do(ctx, []step{{"start the agent again", s.startAgent}})
+}
+
 func start(ctx context.Context, opts Options, steps func(*Sandbox) []step) (_ *Sandbox, err error) {
 	if opts.Log == nil {
 		opts.Log = io.Discard

@@ -150,6 +150,12 @@ func Start(t *testing.T, cmd *exec.Cmd) *Lines {
 	return l
 }
 
+// Drain reads on until the command writes no more.
+func (l *Lines) Drain() {
+	for l.stdout.Scan() {
+	}
+}
+
 // Until reads on to the line that matches and returns what the pattern's group holds.
 func (l *Lines) Until(t *testing.T, pattern string) string {
 	t.Helper()

@@ -86,6 +86,12 @@ func (m *Manager) args() []string {
 		"--secure-port=" + strconv.Itoa(m.ports.inner),
 		"--tls-cert-file=" + filepath.Join(pki, "manager.crt"),
 		"--tls-private-key-file=" + filepath.Join(pki, "manager.key"),
+		"--public-bind-address=127.0.0.1",
+		"--public-secure-port=" + strconv.Itoa(m.ports.https),
+		"--public-insecure-bind-address=127.0.0.1",
+		"--public-insecure-port=" + strconv.Itoa(m.ports.http),
+		"--namespace=" + namespace,
+		"--issuer=" + sandbox.Issuer,
 		"--audit-log-path=" + m.AuditLog(),
 		"--audit-log-mode=blocking",
 	}, m.central.opts.ManagerArgs...)
