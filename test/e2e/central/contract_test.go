@@ -73,7 +73,7 @@ func TestContract(t *testing.T) {
 	t.Run("who am I, as a team", func(t *testing.T) {
 		a := person{key: teamKey}.manager(http.MethodPost, management+"/selves", question("Self"))
 		isKind(t, a, http.StatusCreated, "Self")
-		same(t, "team", any(map[string]any{"name": "crew", "displayName": "Crew"}), a.field("status", "team"))
+		same(t, "team", any(map[string]any{"name": "crew", "username": "crew", "displayName": "Crew"}), a.field("status", "team"))
 		if a.field("status", "user") != nil {
 			t.Errorf("a team's key is a user's: %s", a.body)
 		}
@@ -110,7 +110,7 @@ func contractSelf(t *testing.T, p person) {
 	isKind(t, a, http.StatusCreated, "Self")
 	same(t, "user", any(map[string]any{
 		"name": "carol", "username": "carol", "email": "carol@example.com",
-		"teams": []any{map[string]any{"name": "crew", "displayName": "Crew"}},
+		"teams": []any{map[string]any{"name": "crew", "username": "crew", "displayName": "Crew"}},
 	}), a.field("status", "user"))
 	same(t, "access key", any("carol"), a.field("status", "accessKey"))
 }
