@@ -37,6 +37,7 @@ const (
 
 var (
 	errStranger   = errors.New("direct endpoint tokens are for users and teams of this manager, and you are neither")
+	errRefused    = errors.New("the user, the team or the access key was disabled, or is gone")
 	errForeignKey = errors.New("the access key is somebody else's")
 )
 
@@ -66,7 +67,7 @@ func (i *Issuer) issue(
 		return status, unavailable(ctx, errNotReady, "this manager is still starting")
 	}
 	person := i.policy.Person(info)
-	claims, err := i.subject(&person)
+	claims, owner, err := i.subject(&person)
 	if err != nil {
 		return status, err
 	}
@@ -84,7 +85,7 @@ func (i *Issuer) issue(
 	if err := i.aim(ctx, &person, spec.Scope, &claims); err != nil {
 		return status, err
 	}
-	if err := i.date(ctx, &person, &claims); err != nil {
+	if err := i.date(ctx, owner, &claims); err != nil {
 		return status, err
 	}
 	token, err := key.Signer.Sign(claims)
@@ -102,34 +103,49 @@ func (i *Issuer) issue(
 }
 
 // subject fills in who the token is for.
-func (i *Issuer) subject(person *access.Person) (claims accesstoken.Claims, err error) {
+func (i *Issuer) subject(person *access.Person) (claims accesstoken.Claims, owner issued.Owner, err error) {
 	if person.Refused() {
-		return claims, forbidden(errors.New("the user, the team or the access key was disabled, or is gone"))
+		return claims, owner, forbidden(errRefused)
 	}
+	owner = issued.Owner{Enabled: true, Key: i.keyOf(person)}
 	switch {
 	case person.User != "":
 		u, err := i.policy.User(person.User)
 		if err != nil {
-			return claims, forbidden(errStranger)
+			return claims, owner, forbidden(errStranger)
 		}
-		claims.Subject, claims.UID, claims.Groups = accesstoken.PersonName(u.Name), string(u.UID), accesstoken.PersonGroups(u.Name, person.Teams...)
+		owner.UID, owner.Teams = string(u.UID), person.Teams
+		claims.Subject, claims.Groups = accesstoken.PersonName(u.Name), accesstoken.PersonGroups(u.Name, person.Teams...)
 	case person.Team != "":
 		t, err := i.policy.Team(person.Team)
 		if err != nil {
-			return claims, forbidden(errStranger)
+			return claims, owner, forbidden(errStranger)
 		}
-		claims.Subject, claims.UID, claims.Groups = accesstoken.TeamName(t.Name), string(t.UID), accesstoken.TeamGroups(t.Name)
+		owner.UID = string(t.UID)
+		claims.Subject, claims.Groups = accesstoken.TeamName(t.Name), accesstoken.TeamGroups(t.Name)
 	default:
-		return claims, forbidden(errStranger)
+		return claims, owner, forbidden(errStranger)
 	}
 	if key := person.AccessKey; key != nil {
 		if key.Spec.User != person.User || key.Spec.Team != person.Team {
-			return claims, forbidden(errForeignKey)
+			return claims, owner, forbidden(errForeignKey)
 		}
 		claims.AccessKey = key.Name
 	}
-	claims.ID = rand.Text()
-	return claims, nil
+	claims.UID, claims.ID = owner.UID, rand.Text()
+	return claims, owner, nil
+}
+
+// keyOf answers about the person's own key as it was read, so that what is written down is what the
+// token says.
+func (i *Issuer) keyOf(person *access.Person) func(string) (issued.Version, bool) {
+	all := owners{directory: i.policy.Directory, now: i.clock.Now()}
+	return func(name string) (issued.Version, bool) {
+		if own := person.AccessKey; own != nil && own.Name == name {
+			return versionOf(own), usable(own, all.now)
+		}
+		return all.key(name)
+	}
 }
 
 // expiry is when a token ends that shall live for ttl seconds; its access key may end it sooner.
@@ -157,15 +173,9 @@ func (i *Issuer) expiry(person *access.Person, ttl int64, now time.Time, longest
 }
 
 // date writes down what is about to be signed, and dates it.
-func (i *Issuer) date(ctx context.Context, person *access.Person, claims *accesstoken.Claims) error {
-	token := issued.Token{Subject: claims.Subject, UID: claims.UID, AccessKey: claims.AccessKey, Expiry: claims.Expiry.Time()}
-	if person.User != "" {
-		token.Teams = person.Teams
-	}
-	if person.AccessKey != nil {
-		token.Version = versionOf(person.AccessKey)
-	}
-	issuedAt, err := i.store.Note(ctx, token)
+func (i *Issuer) date(ctx context.Context, owner issued.Owner, claims *accesstoken.Claims) error {
+	token := issued.Token{Subject: claims.Subject, AccessKey: claims.AccessKey, Expiry: claims.Expiry.Time()}
+	issuedAt, err := i.store.Note(ctx, token, owner)
 	if err != nil {
 		return unavailable(ctx, err, "the token cannot be written down at the moment")
 	}

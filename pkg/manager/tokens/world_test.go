@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -74,6 +75,13 @@ func newWorldOf(t *testing.T, change func(*Options), objects ...runtime.Object) 
 	for _, object := range objects {
 		w.create(t, object)
 	}
+	w.start(t, change)
+	return w
+}
+
+// start starts the manager, with the central cluster as it is.
+func (w *world) start(t *testing.T, change func(*Options)) {
+	t.Helper()
 	informers := externalversions.NewSharedInformerFactory(w.storage, 0)
 	directory, err := access.NewDirectory(informers.Storage().V1())
 	if err != nil {
@@ -99,7 +107,6 @@ func newWorldOf(t *testing.T, change func(*Options), objects ...runtime.Object) 
 		t.Fatal("no sync")
 	}
 	w.await(t, "keys", func() error { _, err := w.Keys.Ring(); return err })
-	return w
 }
 
 // create goes past the tracker's guess at the plural of an access key.
@@ -207,4 +214,34 @@ func claimsOf(t *testing.T, token string) accesstoken.Claims {
 		t.Fatal(err)
 	}
 	return claims
+}
+
+func contains(text, part string) error {
+	if !strings.Contains(text, part) {
+		return fmt.Errorf("%q is not in %q", part, text)
+	}
+	return nil
+}
+
+// sameBundle compares the bundles of two managers, which must name some access keys.
+func (w *world) sameBundle(other *world, c *storagev1.Cluster, keys int) error {
+	var encoded [2]string
+	for i, manager := range []*world{w, other} {
+		bundle, err := manager.Bundles.Bundle(c)
+		if err != nil {
+			return err
+		}
+		if n := len(bundle.Revocations.AccessKeys); n != keys {
+			return fmt.Errorf("%d access keys are revoked, want %d", n, keys)
+		}
+		data, err := bundle.Encode()
+		if err != nil {
+			return err
+		}
+		encoded[i] = string(data)
+	}
+	if diff := cmp.Diff(encoded[0], encoded[1]); diff != "" {
+		return errors.New(diff)
+	}
+	return nil
 }

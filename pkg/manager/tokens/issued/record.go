@@ -1,6 +1,7 @@
 package issued
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -18,6 +19,9 @@ const (
 	// maxKeys bounds the access keys in one record.
 	maxKeys = 500
 )
+
+// errGone is the answer to somebody who was there a moment ago.
+var errGone = errors.New("the user, the team or the access key was disabled, or is gone")
 
 // Record is what the tokens of one subject may say. Times are Unix seconds.
 type Record struct {
@@ -67,11 +71,8 @@ type Owner struct {
 // Token is what is to be issued.
 type Token struct {
 	Subject string
-	UID     string
-	Teams   []string
-	// AccessKey is empty where the person has none.
+	// AccessKey is empty where none was used.
 	AccessKey string
-	Version   Version
 	Expiry    time.Time
 }
 
@@ -157,12 +158,22 @@ func (r *Record) Settle(owner Owner, now time.Time) (settled Record, changed, en
 	return settled, changed, false
 }
 
-// Extend returns r with the token in it, and whether that is another. r is the zero Record where there
-// is none. A token that the record as it is would revoke needs a cutoff first: then it is dated after it.
-func (r *Record) Extend(token Token, now time.Time) (extended Record, changed bool) {
-	key, known := r.Keys[token.AccessKey]
+// Extend returns r with a token in it that says what is true of its owner, and whether that is another.
+// r is the zero Record where there is none. Where tokens from before must be revoked all together, the
+// new one is dated after that. The error says that the owner, or the key, cannot have a token now.
+func (r *Record) Extend(token Token, owner Owner, now time.Time) (extended Record, changed bool, err error) {
+	version := Version{}
+	if token.AccessKey != "" {
+		usable := false
+		if version, usable = owner.Key(token.AccessKey); !usable {
+			return *r, false, errGone
+		}
+	}
+	if !owner.Enabled {
+		return *r, false, errGone
+	}
 	extended = r.clone()
-	if r.strange(token.UID, token.Teams) || known && key.differs(token.Version) || token.AccessKey != "" && !known && len(r.Keys) >= maxKeys {
+	if _, known := r.Keys[token.AccessKey]; r.outdated(owner) || token.AccessKey != "" && !known && len(r.Keys) >= maxKeys {
 		extended, changed = r.cut(now), true
 	}
 	until := token.Expiry.Add(token.Expiry.Sub(now) / writeAhead).Unix()
@@ -170,9 +181,9 @@ func (r *Record) Extend(token Token, now time.Time) (extended Record, changed bo
 		extended.Until, changed = until, true
 	}
 	if !extended.Open || extended.Subject != token.Subject {
-		extended.Open, extended.Subject, extended.UID, changed = true, token.Subject, token.UID, true
+		extended.Open, extended.Subject, extended.UID, changed = true, token.Subject, owner.UID, true
 	}
-	for _, team := range token.Teams {
+	for _, team := range owner.Teams {
 		if i, found := slices.BinarySearch(extended.Teams, team); !found {
 			extended.Teams, changed = slices.Insert(extended.Teams, i, team), true
 		}
@@ -181,9 +192,9 @@ func (r *Record) Extend(token Token, now time.Time) (extended Record, changed bo
 		if extended.Keys == nil {
 			extended.Keys = map[string]Key{}
 		}
-		extended.Keys[token.AccessKey], changed = Key{Version: token.Version, Until: until}, true
+		extended.Keys[token.AccessKey], changed = Key{Version: version, Until: until}, true
 	}
-	return extended, changed
+	return extended, changed, nil
 }
 
 // IssuedAt is the date of a token that is issued at now: the next second after the cutoff, where that
@@ -195,9 +206,10 @@ func (r *Record) IssuedAt(now time.Time) time.Time {
 	return now
 }
 
-// cut revokes everything up to now.
+// cut revokes everything up to now. Tokens since the last cutoff may be dated a second after it, which may
+// still be to come.
 func (r *Record) cut(now time.Time) Record {
-	return Record{Subject: r.Subject, Until: r.Until, Cutoff: max(r.Cutoff, now.Add(cutoffAhead).Unix())}
+	return Record{Subject: r.Subject, Until: r.Until, Cutoff: max(r.Cutoff+1, now.Add(cutoffAhead).Unix())}
 }
 
 func (r *Record) clone() Record {

@@ -61,18 +61,18 @@ type Stored struct {
 // Note writes down that a token is about to be issued, and returns the second in which it is to be
 // dated. It must not be issued where the error is not nil. It asks the API server each time: a record
 // out of a cache could lack the cutoff that another manager has just written.
-func (s *Store) Note(ctx context.Context, token Token) (issuedAt time.Time, err error) {
+func (s *Store) Note(ctx context.Context, token Token, owner Owner) (issuedAt time.Time, err error) {
 	lost := func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 	}
 	err = retry.OnError(retry.DefaultBackoff, lost, func() error {
-		issuedAt, err = s.noteOnce(ctx, token)
+		issuedAt, err = s.noteOnce(ctx, token, owner)
 		return err
 	})
 	return issuedAt, err
 }
 
-func (s *Store) noteOnce(ctx context.Context, token Token) (time.Time, error) {
+func (s *Store) noteOnce(ctx context.Context, token Token, owner Owner) (time.Time, error) {
 	now := s.clock.Now()
 	stored, err := s.get(ctx, token.Subject)
 	if err != nil {
@@ -82,7 +82,10 @@ func (s *Store) noteOnce(ctx context.Context, token Token) (time.Time, error) {
 	if stored.Err != nil {
 		stored = stored.Revoked(now)
 	}
-	extended, changed := stored.Extend(token, now)
+	extended, changed, err := stored.Extend(token, owner, now)
+	if err != nil {
+		return time.Time{}, err
+	}
 	issuedAt := extended.IssuedAt(now)
 	if ahead := issuedAt.Sub(now); ahead > maxAhead {
 		return time.Time{}, fmt.Errorf("tokens of %q are revoked for the next %s: another manager's clock is ahead of this one's", token.Subject, ahead)
@@ -100,10 +103,9 @@ func (s Stored) Revoked(now time.Time) Stored {
 	return s
 }
 
-// unreadable takes the place of a record that cannot be read: no token until now counts.
+// unreadable takes the place of a record that cannot be read: no token counts that can have been issued.
 func unreadable(subject string, now time.Time) Record {
-	r := Record{Subject: subject, Until: now.Add(longestLifetime).Unix()}
-	return r.cut(now)
+	return Record{Subject: subject, Until: now.Add(longestLifetime).Unix(), Cutoff: now.Add(maxAhead).Unix() - 1}
 }
 
 func (s *Store) get(ctx context.Context, subject string) (Stored, error) {
