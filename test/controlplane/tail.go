@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -21,6 +22,15 @@ func (p *Process) Tail(n int) string {
 		return err.Error()
 	}
 	return lastLines(text, n)
+}
+
+// Written returns everything that this run of the program wrote to its log.
+func (p *Process) Written() (string, error) {
+	text, err := os.ReadFile(p.cfg.LogFile)
+	if err != nil {
+		return "", fmt.Errorf("log of %s: %w", p.cfg.Name, err)
+	}
+	return string(text[min(p.logStart, int64(len(text))):]), nil
 }
 
 // readEnd reads at most tailBytes from the end of a file, nothing before offset start.

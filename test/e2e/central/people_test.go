@@ -2,10 +2,13 @@ package central
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 
 	storagev1 "loft.sh/agent/apis/storage/v1"
 	"loft.sh/agent/test/controlplane"
+	installation "loft.sh/agent/test/sandbox/central"
 )
 
 // promise is within which time what was taken away is refused everywhere.
@@ -75,18 +79,21 @@ func endpoint(cluster, token, path string) answer {
 // token asks for a direct token, which is for the named clusters, or for all without a name.
 func (p person) token(t *testing.T, clusters ...string) string {
 	t.Helper()
-	scope := ""
-	for i, cluster := range clusters {
-		if i > 0 {
-			scope += ","
-		}
-		scope += fmt.Sprintf(`{"cluster":%q}`, cluster)
-	}
+	return p.tokenFrom(t, shared.Managers()[0], clusters...)
+}
+
+// tokenFrom asks one replica of the manager.
+func (p person) tokenFrom(t *testing.T, manager *installation.Manager, clusters ...string) string {
+	t.Helper()
 	spec := "{}"
-	if scope != "" {
-		spec = `{"scope":{"clusters":[` + scope + `]}}`
+	if len(clusters) > 0 {
+		var named []string
+		for _, cluster := range clusters {
+			named = append(named, fmt.Sprintf(`{"cluster":%q}`, cluster))
+		}
+		spec = `{"scope":{"clusters":[` + strings.Join(named, ",") + `]}}`
 	}
-	a := p.manager(http.MethodPost, management+"/directclusterendpointtokens",
+	a := send(shared.CAFile(), p.key, http.MethodPost, manager.URL()+management+"/directclusterendpointtokens",
 		`{"kind":"DirectClusterEndpointToken","apiVersion":"management.loft.sh/v1","spec":`+spec+`}`)
 	if err := a.wants(http.StatusCreated); err != nil {
 		t.Fatal(err)
@@ -96,6 +103,23 @@ func (p person) token(t *testing.T, clusters ...string) string {
 		t.Fatalf("no token in %s", a.body)
 	}
 	return token
+}
+
+// keyOf is the ID of the key that signed a token.
+func keyOf(t *testing.T, token string) string {
+	t.Helper()
+	head, _, _ := strings.Cut(token, ".")
+	data, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var header struct {
+		KeyID string `json:"kid"`
+	}
+	if err := json.Unmarshal(data, &header); err != nil {
+		t.Fatal(err)
+	}
+	return header.KeyID
 }
 
 // kubeconfig writes a kubeconfig for a server.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -110,6 +111,25 @@ func (m *Manager) Kill() error { return m.process.Kill() }
 
 // Process is the replica's process, another one after Start.
 func (m *Manager) Process() *controlplane.Process { return m.process }
+
+// Leads says whether the replica runs the controllers, as far as it has written so.
+func (m *Manager) Leads() bool {
+	said, err := m.process.Written()
+	if err != nil || !m.process.Running() {
+		return false
+	}
+	return strings.LastIndex(said, `"Leading"`) > strings.LastIndex(said, `"Not leading"`)
+}
+
+// Leader is the replica that runs the controllers; nil: none does at the moment.
+func (c *Central) Leader() *Manager {
+	for _, m := range c.managers {
+		if m.Leads() {
+			return m
+		}
+	}
+	return nil
+}
 
 // URL is the door over HTTPS.
 func (m *Manager) URL() string { return fmt.Sprintf("https://localhost:%d", m.ports.https) }
