@@ -38,12 +38,12 @@ func TestBadFlagsAreReportedAtOnce(t *testing.T) {
 	var out bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	cmd.SetArgs([]string{"--public-insecure-port=70000", "--public-trusted-proxies=foo", "--authentication-failure-burst=0", "--kubeconfig=absent"})
+	cmd.SetArgs([]string{"--public-insecure-port=70000", "--public-trusted-proxies=foo", "--authentication-failure-burst=0", "--kubeconfig=absent", "--issuer=x", "--leader-elect-retry-period=0", "--namespace=A"})
 	err := cmd.Execute()
 	if err == nil {
 		t.Fatal("started")
 	}
-	for _, flag := range []string{"--public-insecure-port", "--public-trusted-proxies", "--authentication-failure-burst", "--kubeconfig"} {
+	for _, flag := range []string{"--public-insecure-port", "--public-trusted-proxies", "--authentication-failure-burst", "--kubeconfig", "--issuer", "--leader-elect-renew-deadline", "--namespace"} {
 		if !bytes.Contains([]byte(err.Error()), []byte(flag)) {
 			t.Errorf("the error does not name %s: %v", flag, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
+	managementv1 "loft.sh/agent/apis/management/v1"
 	"loft.sh/agent/generated/clientset/versioned"
 	"loft.sh/agent/generated/informers/externalversions"
 	generatedopenapi "loft.sh/agent/generated/openapi"
@@ -21,6 +22,7 @@ import (
 	"loft.sh/agent/pkg/manager/access"
 	"loft.sh/agent/pkg/manager/authn"
 	"loft.sh/agent/pkg/manager/registry"
+	"loft.sh/agent/pkg/manager/tokens"
 	"loft.sh/agent/pkg/statuserr"
 )
 
@@ -45,6 +47,8 @@ type Config struct {
 	informers     externalversions.SharedInformerFactory
 	policy        *access.Policy
 
+	tokens   *tokens.Service
+	leader   *leader
 	activity *authn.Activity
 	// oidc is nil where there are no identity providers.
 	oidc *authn.OIDC
@@ -66,7 +70,7 @@ func NewConfig(ctx context.Context, o *Options) (*Config, error) {
 	_, codecs := registry.Scheme()
 	c := &Config{generic: genericserver.NewConfig(codecs)}
 	for _, step := range []func(context.Context, *Options) error{
-		c.applyCentral, c.applyGeneric, c.applyOpenAPI, c.applyAccess, c.applyDoor, c.applyTracing, c.applyListeners,
+		c.applyCentral, c.applyGeneric, c.applyOpenAPI, c.applyAccess, c.applyTokens, c.applyLeader, c.applyDoor, c.applyTracing, c.applyListeners,
 	} {
 		if err := step(ctx, o); err != nil {
 			return nil, err
@@ -109,6 +113,8 @@ func (c *Config) applyGeneric(_ context.Context, o *Options) error {
 	if err := audit.ApplyTo(o.Audit, g); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
+	g.AuditPolicyRuleEvaluator = audit.WithoutBodies(g.AuditPolicyRuleEvaluator, managementv1.Resource("ownedaccesskeys"),
+		managementv1.Resource("directclusterendpointtokens"))
 	return nil
 }
 
@@ -130,6 +136,25 @@ func (c *Config) applyAccess(context.Context, *Options) error {
 	g := c.generic
 	c.policy = &access.Policy{Directory: directory, Authorizer: g.Authorization.Authorizer}
 	g.Authorization.Authorizer = c.policy.Scoped(g.Authorization.Authorizer)
+	return nil
+}
+
+// applyTokens prepares the issuing of direct endpoint tokens.
+func (c *Config) applyTokens(_ context.Context, o *Options) error {
+	config := tokens.Config{Client: c.centralClient, Namespace: o.Namespace, Policy: c.policy, Clock: clock.RealClock{}}
+	if err := o.Tokens.ApplyTo(&config); err != nil {
+		return err
+	}
+	var err error
+	c.tokens, err = tokens.New(config)
+	return err
+}
+
+// applyLeader prepares what one manager at a time does.
+func (c *Config) applyLeader(_ context.Context, o *Options) error {
+	c.leader = &leader{config: o.LeaderElection, client: c.centralClient, controllers: map[string]func(context.Context){
+		"tokens": c.tokens.Lead,
+	}}
 	return nil
 }
 

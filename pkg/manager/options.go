@@ -7,17 +7,23 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cliflag "k8s.io/component-base/cli/flag"
+	componentconfig "k8s.io/component-base/config"
+	componentoptions "k8s.io/component-base/config/options"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/manager/authn"
+	"loft.sh/agent/pkg/manager/tokens"
 	"loft.sh/agent/pkg/observe"
 )
 
@@ -35,6 +41,8 @@ type Options struct {
 	Authorization  *genericoptions.DelegatingAuthorizationOptions
 	Audit          *genericoptions.AuditOptions
 	People         *authn.Options
+	Tokens         *tokens.Options
+	LeaderElection componentconfig.LeaderElectionConfiguration
 	Listen         *listen.Options
 	Tracing        *observe.TracingOptions
 	Logs           *logs.Options
@@ -54,9 +62,15 @@ func NewOptions() *Options {
 		Authorization:  genericoptions.NewDelegatingAuthorizationOptions(),
 		Audit:          genericoptions.NewAuditOptions(),
 		People:         authn.NewOptions(),
-		Listen:         listen.NewOptions(),
-		Tracing:        observe.NewTracingOptions(),
-		Logs:           logs.NewOptions(),
+		Tokens:         tokens.NewOptions(),
+		LeaderElection: componentconfig.LeaderElectionConfiguration{
+			LeaderElect: true, ResourceLock: resourcelock.LeasesResourceLock, ResourceName: "loft-manager",
+			LeaseDuration: metav1.Duration{Duration: 15 * time.Second}, RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
+			RetryPeriod: metav1.Duration{Duration: 2 * time.Second},
+		},
+		Listen:  listen.NewOptions(),
+		Tracing: observe.NewTracingOptions(),
+		Logs:    logs.NewOptions(),
 	}
 	o.SecureServing.BindPort = 8443
 	// A self-signed certificate is for trying things out: it stays in memory.
@@ -81,6 +95,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	central.StringVar(&o.Namespace, "namespace", o.Namespace,
 		"The manager's own namespace in the central cluster, in which its Secrets and its Lease are.")
 	o.People.AddFlags(sets.FlagSet("people"))
+	o.Tokens.AddFlags(sets.FlagSet("tokens"))
+	componentoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
 	o.Public.AddFlags(sets.FlagSet("public serving"))
 	o.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.Authentication.AddFlags(sets.FlagSet("authentication"))
@@ -103,6 +119,9 @@ func (o *Options) Complete() error {
 	if o.Authorization.RemoteKubeConfigFile == "" {
 		o.Authorization.RemoteKubeConfigFile = o.Kubeconfig
 	}
+	if o.LeaderElection.ResourceNamespace == "" {
+		o.LeaderElection.ResourceNamespace = o.Namespace
+	}
 	if err := o.SecureServing.MaybeDefaultWithSelfSignedCerts("loft-manager-apiservice.loft.svc",
 		[]string{"loft-manager.loft.svc", "localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
 		return fmt.Errorf("self-signed serving certificate: %w", err)
@@ -124,10 +143,31 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Authorization.Validate()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.People.Validate()...)
+	errs = append(errs, o.Tokens.Validate()...)
+	errs = append(errs, o.validateLeaderElection()...)
 	errs = append(errs, o.Listen.Validate()...)
 	errs = append(errs, o.Tracing.Validate()...)
 	if _, err := o.centralConfig(); err != nil {
 		errs = append(errs, err)
+	}
+	return errs
+}
+
+// validateLeaderElection wants what the elector would otherwise refuse when the manager runs.
+func (o *Options) validateLeaderElection() []error {
+	c := &o.LeaderElection
+	if !c.LeaderElect {
+		return nil
+	}
+	var errs []error
+	if c.LeaseDuration.Duration <= c.RenewDeadline.Duration {
+		errs = append(errs, errors.New("--leader-elect-lease-duration: must be greater than --leader-elect-renew-deadline"))
+	}
+	if c.RetryPeriod.Duration <= 0 || float64(c.RenewDeadline.Duration) <= leaderelection.JitterFactor*float64(c.RetryPeriod.Duration) {
+		errs = append(errs, errors.New("--leader-elect-renew-deadline: must be greater than 1.2 times --leader-elect-retry-period, which must not be 0"))
+	}
+	if c.ResourceLock != resourcelock.LeasesResourceLock {
+		errs = append(errs, fmt.Errorf("--leader-elect-resource-lock: %q is no lock; want %q", c.ResourceLock, resourcelock.LeasesResourceLock))
 	}
 	return errs
 }

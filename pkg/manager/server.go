@@ -5,15 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 
 	genericserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/klog/v2"
 
 	"loft.sh/agent/pkg/endpoint"
 	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/manager/registry"
 )
+
+// loopsGrace is how long the background work may take to end. A request to the central cluster that
+// is under way takes less.
+const loopsGrace = 5 * time.Second
 
 // Server is the manager, built and not yet running.
 type Server struct {
@@ -21,6 +28,8 @@ type Server struct {
 	generic *genericserver.GenericAPIServer
 	// outer are the servers of the outer listeners.
 	outer []*listen.Server
+	// loops are what goes on in the background.
+	loops sync.WaitGroup
 }
 
 // New builds the server.
@@ -31,13 +40,13 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	s := &Server{config: c, generic: generic}
 	group := registry.NewAPIGroupInfo(registry.Config{
-		Storage: c.storageClient.StorageV1().RESTClient(), Policy: c.policy, Issuer: noIssuer{},
+		Storage: c.storageClient.StorageV1().RESTClient(), Policy: c.policy, Issuer: c.tokens.Issuer,
 		ValidateAnnotations: endpoint.ValidateAnnotations,
 	})
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install API group management.loft.sh: %w", err)
 	}
-	if err := generic.AddReadyzChecks(healthz.NamedCheck("custom-resources", s.checkResources)); err != nil {
+	if err := generic.AddReadyzChecks(s.checks()...); err != nil {
 		return nil, fmt.Errorf("readiness checks: %w", err)
 	}
 	if err := s.addLoops(); err != nil {
@@ -47,19 +56,31 @@ func (c CompletedConfig) New() (*Server, error) {
 		own: generic.Handler.Director, version: http.HandlerFunc(serveVersion),
 		management: c.outerAPI, gateway: noGateway(generic.Serializer),
 	}, generic.Serializer))
-	closeOuter := func() error { c.shutdown.Run(s.outer); return nil }
+	closeOuter := func() error {
+		c.shutdown.Run(s.outer)
+		s.awaitLoops()
+		return nil
+	}
 	if err := generic.AddPreShutdownHook("outer-listeners", closeOuter); err != nil {
 		return nil, fmt.Errorf("hook %q: %w", "outer-listeners", err)
 	}
 	return s, nil
 }
 
-// checkResources says whether the custom resources have been read.
-func (s *Server) checkResources(*http.Request) error {
-	if !s.config.policy.Synced() {
-		return errors.New("the custom resources storage.loft.sh have not been read yet; are their definitions applied?")
+// checks are the manager's own readiness checks.
+func (s *Server) checks() []healthz.HealthChecker {
+	return []healthz.HealthChecker{
+		healthz.NamedCheck("custom-resources", func(*http.Request) error {
+			if !s.config.policy.Synced() {
+				return errors.New("the custom resources storage.loft.sh have not been read yet; are their definitions applied?")
+			}
+			return nil
+		}),
+		healthz.NamedCheck("signing-keys", func(*http.Request) error {
+			_, err := s.config.tokens.Keys.Ring()
+			return err
+		}),
 	}
-	return nil
 }
 
 // addLoops runs what goes on in the background from after the start until the server stops.
@@ -69,19 +90,36 @@ func (s *Server) addLoops() error {
 		"informers":           func(ctx context.Context) { c.informers.StartWithContext(ctx) },
 		"serving-certificate": c.certificates.Run,
 		"last-activity":       c.activity.Run,
+		"tokens":              c.tokens.Run,
+		"controllers":         c.leader.run,
 	}
 	if c.oidc != nil {
 		loops["identity-providers"] = c.oidc.Run
 	}
 	for name, loop := range loops {
 		if err := s.generic.AddPostStartHook(name, func(hook genericserver.PostStartHookContext) error {
-			go loop(hook.Context)
+			s.loops.Go(func() { loop(hook.Context) })
 			return nil
 		}); err != nil {
 			return fmt.Errorf("hook %q: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// awaitLoops waits until what goes on in the background has ended: the lease is given up, and what is
+// left is written.
+func (s *Server) awaitLoops() {
+	ended := make(chan struct{})
+	go func() {
+		s.loops.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(loopsGrace):
+		klog.InfoS("Background work did not end in time", "waited", loopsGrace)
+	}
 }
 
 // outerServers serves handler on the outer listeners.

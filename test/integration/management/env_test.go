@@ -174,6 +174,7 @@ func (e *environment) startManager(ctx context.Context) error {
 	o.Audit.LogOptions.Path = e.auditLog
 	o.Audit.LogOptions.BatchOptions.Mode = "blocking"
 	o.People.FailureBurst = 5
+	o.Tokens.Issuer = "https://loft.example.com"
 	o.ServerRun.ShutdownDelayDuration = 0
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
