@@ -92,6 +92,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		clusterv1.SpaceSpec{}.OpenAPIModelName():                           schema_agent_apis_cluster_v1_SpaceSpec(ref),
 		clusterv1.SpaceStatus{}.OpenAPIModelName():                         schema_agent_apis_cluster_v1_SpaceStatus(ref),
 		managementv1.Cluster{}.OpenAPIModelName():                          schema_agent_apis_management_v1_Cluster(ref),
+		managementv1.ClusterKubeconfig{}.OpenAPIModelName():                schema_agent_apis_management_v1_ClusterKubeconfig(ref),
+		managementv1.ClusterKubeconfigSpec{}.OpenAPIModelName():            schema_agent_apis_management_v1_ClusterKubeconfigSpec(ref),
 		managementv1.ClusterList{}.OpenAPIModelName():                      schema_agent_apis_management_v1_ClusterList(ref),
 		managementv1.ClusterMember{}.OpenAPIModelName():                    schema_agent_apis_management_v1_ClusterMember(ref),
 		managementv1.ClusterMemberAccess{}.OpenAPIModelName():              schema_agent_apis_management_v1_ClusterMemberAccess(ref),
@@ -3679,6 +3681,69 @@ func schema_agent_apis_management_v1_Cluster(ref common.ReferenceCallback) commo
 		},
 		Dependencies: []string{
 			v1.ObjectMeta{}.OpenAPIModelName(), storagev1.ClusterSpec{}.OpenAPIModelName(), storagev1.ClusterStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_management_v1_ClusterKubeconfig(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterKubeconfig gives the manager the kubeconfig by which it reaches a cluster, in place of the one before. It can be written and not read.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata. The name is the cluster's.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is the kubeconfig.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(managementv1.ClusterKubeconfigSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), managementv1.ClusterKubeconfigSpec{}.OpenAPIModelName()},
+	}
+}
+
+func schema_agent_apis_management_v1_ClusterKubeconfigSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterKubeconfigSpec holds a kubeconfig.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"config": {
+						SchemaProps: spec.SchemaProps{
+							Description: "config is a kubeconfig that needs no other file and runs no program. No answer repeats it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 

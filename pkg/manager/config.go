@@ -41,6 +41,8 @@ type Config struct {
 	shutdown     *listen.Shutdown
 	certificates *listen.Certificates
 
+	// namespace is the manager's own.
+	namespace     string
 	centralConfig *rest.Config
 	centralClient kubernetes.Interface
 	storageClient versioned.Interface
@@ -82,6 +84,7 @@ func NewConfig(ctx context.Context, o *Options) (*Config, error) {
 // applyCentral connects to the central cluster.
 func (c *Config) applyCentral(_ context.Context, o *Options) error {
 	var err error
+	c.namespace = o.Namespace
 	if c.centralConfig, err = o.centralConfig(); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"loft.sh/agent/pkg/endpoint"
 	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/manager/registry"
+	"loft.sh/agent/pkg/manager/registry/clusters"
 )
 
 // loopsGrace is how long the background work may take to end. A request to the central cluster that
@@ -42,6 +43,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	group := registry.NewAPIGroupInfo(registry.Config{
 		Storage: c.storageClient.StorageV1().RESTClient(), Policy: c.policy, Issuer: c.tokens.Issuer,
 		ValidateAnnotations: endpoint.ValidateAnnotations,
+		Secrets:             clusters.Secrets{Client: c.centralClient.CoreV1().Secrets(c.namespace), Namespace: c.namespace},
 	})
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install API group management.loft.sh: %w", err)

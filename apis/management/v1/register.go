@@ -44,7 +44,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 func KnownTypes() []runtime.Object {
 	return []runtime.Object{
 		&Cluster{}, &ClusterList{},
-		&ClusterMemberAccess{}, &ClusterVirtualClusterDefaults{},
+		&ClusterMemberAccess{}, &ClusterVirtualClusterDefaults{}, &ClusterKubeconfig{},
 		&User{}, &UserList{},
 		&Team{}, &TeamList{},
 		&Self{},

@@ -9,6 +9,7 @@ import (
 // +genclient
 // +genclient:nonNamespaced
 // +genclient:method=GetMemberAccess,verb=get,subresource=memberaccess,result=ClusterMemberAccess
+// +genclient:method=CreateKubeconfig,verb=create,subresource=kubeconfig,input=ClusterKubeconfig,result=ClusterKubeconfig
 // +genclient:method=GetVirtualClusterDefaults,verb=get,subresource=virtualclusterdefaults,result=ClusterVirtualClusterDefaults
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
@@ -113,6 +114,29 @@ type ClusterVirtualClusterDefaults struct {
 	// values are the chart's values, as YAML.
 	// +optional
 	Values string `json:"values,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ClusterKubeconfig gives the manager the kubeconfig by which it reaches a cluster, in place of the
+// one before. It can be written and not read.
+type ClusterKubeconfig struct {
+	metav1.TypeMeta `json:""`
+
+	// Standard object's metadata. The name is the cluster's.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the kubeconfig.
+	// +optional
+	Spec ClusterKubeconfigSpec `json:"spec,omitempty"`
+}
+
+// ClusterKubeconfigSpec holds a kubeconfig.
+type ClusterKubeconfigSpec struct {
+	// config is a kubeconfig that needs no other file and runs no program. No answer repeats it.
+	// +optional
+	Config string `json:"config,omitempty"`
 }
 
 // +k8s:conversion-gen:explicit-from=net/url.Values

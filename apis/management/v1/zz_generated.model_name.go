@@ -11,6 +11,16 @@ func (in Cluster) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClusterKubeconfig) OpenAPIModelName() string {
+	return "sh.loft.management.v1.ClusterKubeconfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClusterKubeconfigSpec) OpenAPIModelName() string {
+	return "sh.loft.management.v1.ClusterKubeconfigSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterList) OpenAPIModelName() string {
 	return "sh.loft.management.v1.ClusterList"
 }

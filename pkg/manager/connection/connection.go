@@ -68,6 +68,10 @@ type Connections struct {
 // SecretKey is where a kubeconfig lies.
 type SecretKey struct{ Namespace, Name, Key string }
 
+func (k SecretKey) String() string {
+	return fmt.Sprintf("key %q of Secret %s/%s", k.Key, k.Namespace, k.Name)
+}
+
 // made is what became of one state of a Secret.
 type made struct {
 	uid             types.UID
@@ -112,7 +116,7 @@ func (c *Connections) Config(ctx context.Context, cluster *storagev1.Cluster) (*
 	known, found := c.made[key]
 	if !found || known.uid != secret.UID || known.resourceVersion != secret.ResourceVersion {
 		known = made{uid: secret.UID, resourceVersion: secret.ResourceVersion}
-		known.config, known.err = parse(key, secret.Data[key.Key])
+		known.config, known.err = parse(key.String(), secret.Data[key.Key])
 		c.made[key] = known
 	}
 	return known.config, known.err

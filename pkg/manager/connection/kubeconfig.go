@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"fmt"
 	"net/url"
 
 	"k8s.io/client-go/rest"
@@ -9,9 +8,15 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// parse reads a kubeconfig. Its errors are *Error.
-func parse(at SecretKey, data []byte) (*rest.Config, error) {
-	where := fmt.Sprintf("key %q of Secret %s/%s", at.Key, at.Namespace, at.Name)
+// Validate says why data is no kubeconfig that leads to a cluster; nil: it is one. The error is an
+// *Error, and repeats nothing of data.
+func Validate(data []byte) error {
+	_, err := parse("the kubeconfig", data)
+	return err
+}
+
+// parse reads a kubeconfig; where says of which one its errors speak. They are *Error.
+func parse(where string, data []byte) (*rest.Config, error) {
 	if len(data) == 0 {
 		return nil, &Error{ReasonKeyNotFound, where + " does not exist or is empty"}
 	}

@@ -20,6 +20,8 @@ import (
 type Config struct {
 	// Storage reaches the custom resources storage.loft.sh/v1.
 	Storage rest.Interface
+	// Secrets keep the kubeconfigs of clusters.
+	Secrets clusters.Secrets
 	Policy  *access.Policy
 	Issuer  directclusterendpointtokens.Issuer
 	// ValidateAnnotations checks the annotations of a Cluster.
@@ -34,6 +36,7 @@ func NewAPIGroupInfo(c Config) genericserver.APIGroupInfo {
 	info.VersionedResourcesStorageMap[managementv1.SchemeGroupVersion.Version] = map[string]genericrest.Storage{
 		"clusters":                        clusterREST,
 		"clusters/memberaccess":           clusters.NewMemberAccessREST(clusterREST, c.Policy.Directory),
+		"clusters/kubeconfig":             clusters.NewKubeconfigREST(clusterREST, c.Storage, c.Secrets),
 		"clusters/virtualclusterdefaults": clusters.NewVirtualClusterDefaultsREST(clusterREST),
 		"users":                           people.NewUsersREST(c.Storage, c.Policy),
 		"teams":                           people.NewTeamsREST(c.Storage, c.Policy),

@@ -36,6 +36,7 @@ type ClusterInterface interface {
 	// Add a +genclient:noStatus comment above the type to avoid generating ApplyStatus().
 	ApplyStatus(ctx context.Context, cluster *applyconfigurationmanagementv1.ClusterApplyConfiguration, opts metav1.ApplyOptions) (result *managementv1.Cluster, err error)
 	GetMemberAccess(ctx context.Context, clusterName string, options metav1.GetOptions) (*managementv1.ClusterMemberAccess, error)
+	CreateKubeconfig(ctx context.Context, clusterName string, clusterKubeconfig *managementv1.ClusterKubeconfig, opts metav1.CreateOptions) (*managementv1.ClusterKubeconfig, error)
 	GetVirtualClusterDefaults(ctx context.Context, clusterName string, options metav1.GetOptions) (*managementv1.ClusterVirtualClusterDefaults, error)
 
 	ClusterExpansion
@@ -68,6 +69,20 @@ func (c *clusters) GetMemberAccess(ctx context.Context, clusterName string, opti
 		Name(clusterName).
 		SubResource("memberaccess").
 		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
+}
+
+// CreateKubeconfig takes the representation of a clusterKubeconfig and creates it.  Returns the server's representation of the clusterKubeconfig, and an error, if there is any.
+func (c *clusters) CreateKubeconfig(ctx context.Context, clusterName string, clusterKubeconfig *managementv1.ClusterKubeconfig, opts metav1.CreateOptions) (result *managementv1.ClusterKubeconfig, err error) {
+	result = &managementv1.ClusterKubeconfig{}
+	err = c.GetClient().Post().
+		Resource("clusters").
+		Name(clusterName).
+		SubResource("kubeconfig").
+		VersionedParams(&opts, scheme.ParameterCodec).
+		Body(clusterKubeconfig).
 		Do(ctx).
 		Into(result)
 	return

@@ -47,6 +47,17 @@ func (c *fakeClusters) GetMemberAccess(ctx context.Context, clusterName string, 
 	return obj.(*v1.ClusterMemberAccess), err
 }
 
+// CreateKubeconfig takes the representation of a clusterKubeconfig and creates it.  Returns the server's representation of the clusterKubeconfig, and an error, if there is any.
+func (c *fakeClusters) CreateKubeconfig(ctx context.Context, clusterName string, clusterKubeconfig *v1.ClusterKubeconfig, opts metav1.CreateOptions) (result *v1.ClusterKubeconfig, err error) {
+	emptyResult := &v1.ClusterKubeconfig{}
+	obj, err := c.Fake.
+		Invokes(testing.NewRootCreateSubresourceActionWithOptions(c.Resource(), clusterName, "kubeconfig", clusterKubeconfig, opts), emptyResult)
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1.ClusterKubeconfig), err
+}
+
 // GetVirtualClusterDefaults takes name of the cluster, and returns the corresponding clusterVirtualClusterDefaults object, and an error if there is any.
 func (c *fakeClusters) GetVirtualClusterDefaults(ctx context.Context, clusterName string, options metav1.GetOptions) (result *v1.ClusterVirtualClusterDefaults, err error) {
 	emptyResult := &v1.ClusterVirtualClusterDefaults{}
