@@ -225,7 +225,8 @@ func (c *Config) innerChain(a *authn.Authenticator) func(http.Handler, *generics
 		api := genericserver.DefaultBuildHandlerChain(apiHandler, g)
 		door2 := c.door
 		door2.Name, door2.Locate = direct.Aggregated, door.At(direct.ProxyPrefix, c.forwarder)
-		door2.Aggregated, door2.Authenticator, door2.Activity = true, a, direct.NewCounter(direct.Aggregated)
+		door2.Aggregated, door2.Marked = true, true
+		door2.Authenticator, door2.Activity = a, direct.NewCounter(direct.Aggregated)
 		handler := door.New(door2)
 		if c.frontProxy != nil {
 			handler = c.frontProxy.guard(handler, statuserr.NewWriter(g.Serializer))

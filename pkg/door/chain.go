@@ -27,6 +27,8 @@ type Config struct {
 	// Aggregated is set where the aggregator is in front: it is trusted with the client's address
 	// and the audit ID, and answers browsers itself.
 	Aggregated bool
+	// Marked is set where every answer bears doors.AgentHeader.
+	Marked bool
 
 	Locate        Locator
 	Authenticator Authenticator

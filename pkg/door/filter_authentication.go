@@ -41,11 +41,10 @@ type failureKey struct{}
 
 func (c *Config) refuseUnauthenticated(w http.ResponseWriter, r *http.Request) {
 	err, _ := r.Context().Value(failureKey{}).(error)
-	var status apierrors.APIStatus
 	switch {
 	case errors.Is(err, bearer.ErrUnchecked):
 		c.refuse(w, r, statuserr.Unavailable("the credential cannot be checked at the moment", retryAfterSeconds))
-	case errors.As(err, &status):
+	case apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err):
 		c.refuse(w, r, err)
 	default:
 		c.refuseToken(w, r, err)

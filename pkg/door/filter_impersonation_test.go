@@ -83,7 +83,7 @@ func TestEveryAnswerOfDoor2BearsTheMark(t *testing.T) {
 					w.Header().Set(doors.AgentHeader, "mine")
 				}
 			})
-			d := newDoor(t, host, allow, func(c *Config) { c.Aggregated = tc.aggregated })
+			d := newDoor(t, host, allow, func(c *Config) { c.Aggregated, c.Marked = tc.aggregated, tc.aggregated })
 			if diff := cmp.Diff(tc.want, d.get(t.Context(), t, tc.path).Header[doors.AgentHeader]); diff != "" {
 				t.Errorf("mark (-want +got):\n%s", diff)
 			}

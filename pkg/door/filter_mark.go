@@ -9,7 +9,7 @@ import (
 // withMark tells the manager's gateway that the agent has answered, and not the aggregator in its place:
 // "not found" and "unavailable" of either look alike.
 func (c *Config) withMark(next http.Handler) http.Handler {
-	if !c.Aggregated {
+	if !c.Marked {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

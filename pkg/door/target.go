@@ -32,12 +32,14 @@ type Destination struct {
 	Virtual *accesstoken.VirtualClusterRef
 }
 
-// Locator finds the destination of a path. An error is an API status error.
-type Locator func(*url.URL) (Destination, error)
+// Locator finds the destination of a request by its path. An error is an API status error.
+type Locator func(*http.Request) (Destination, error)
 
 // At is the one destination of everything below prefix.
 func At(prefix string, forwarder *proxy.Forwarder) Locator {
-	return func(*url.URL) (Destination, error) { return Destination{Prefix: prefix, Forwarder: forwarder}, nil }
+	return func(*http.Request) (Destination, error) {
+		return Destination{Prefix: prefix, Forwarder: forwarder}, nil
+	}
 }
 
 // Target is what a request asks for, parsed once.
@@ -79,7 +81,7 @@ func Parse(r *http.Request, locate Locator, hint string) (*Target, error) {
 	if err := refuseDotSegments(r.URL.EscapedPath()); err != nil {
 		return nil, err
 	}
-	destination, err := locate(r.URL)
+	destination, err := locate(r)
 	if err != nil {
 		return nil, err
 	}
