@@ -89,6 +89,7 @@ var managerRules = accountRules{
 		each([]string{"get", "list", "watch", "create"}, "/secrets"),
 		each([]string{"update", "patch"}, "/secrets loft-manager-signing-keys"),
 		each([]string{"get", "list", "watch", "create", "update", "delete"}, "/configmaps"),
+		each([]string{"get", "list", "watch", "create", "update", "delete"}, "/configmaps"),
 		each([]string{"create"}, "coordination.k8s.io/leases"),
 		each([]string{"get", "update"}, "coordination.k8s.io/leases loft-manager"),
 	),
