@@ -12,13 +12,9 @@ import (
 	"loft.sh/agent/pkg/agent/registry"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/door"
+	"loft.sh/agent/pkg/heap"
 	"loft.sh/agent/pkg/listen"
 )
-
-// heapReserve, in bytes, counts as live memory and is never touched, so it takes none. The garbage
-// collector starts when the heap has doubled: without it, that would be every few megabytes of
-// requests, again and again; with it the heap grows by a bounded amount first.
-const heapReserve = 32 << 20
 
 // Server is the agent, built and not yet running.
 type Server struct {
@@ -32,8 +28,7 @@ type Server struct {
 	// inner is the generic server's listener, outer are the servers of the others.
 	inner *listen.Listener
 	outer []*listen.Server
-	// reserve is heapReserve.
-	reserve []byte
+	heap  *heap.Keeper
 }
 
 // New builds the server.
@@ -45,7 +40,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	s := &Server{
 		generic: generic, trust: c.trust, certificates: c.certificates, shutdown: c.shutdown, inner: c.inner, frontProxy: c.frontProxy,
 		credential: &hostCredential{config: c.hostConfig}, status: newStatus(c.hostClient, c.trust, c.certificates),
-		reserve: make([]byte, heapReserve),
+		heap: heap.New(),
 	}
 	group := registry.NewAPIGroupInfo(s.status)
 	if err := generic.InstallAPIGroup(&group); err != nil {
@@ -73,6 +68,7 @@ func (s *Server) addLoops(lifetimes *door.Lifetimes) error {
 		"host-credential":     s.credential.run,
 		"host-status":         s.status.run,
 		"token-lifetimes":     lifetimes.Run,
+		"heap":                s.heap.Run,
 	}
 	if s.frontProxy != nil {
 		loops["front-proxy"] = s.frontProxy.run
