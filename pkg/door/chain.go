@@ -65,6 +65,8 @@ type Config struct {
 
 	refuse   statuserr.Writer
 	requests *observe.Requests
+	// patience is placeWait, or shorter in tests.
+	patience time.Duration
 }
 
 // filter is one link of the chain.
@@ -73,6 +75,9 @@ type filter func(http.Handler) http.Handler
 // New returns the door's handler.
 func New(c Config) http.Handler {
 	c.refuse = statuserr.NewWriter(c.Serializer)
+	if c.patience == 0 {
+		c.patience = placeWait
+	}
 	c.requests = c.Metrics.Requests(c.Name)
 	c.Lifetimes.drainOn(c.Draining, c.DrainFor)
 	var handler http.Handler = http.HandlerFunc(c.forward)

@@ -1,46 +1,157 @@
 package door
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// step is a user who asks for a place, gives one back, or waits for one until the end of a step.
+type step struct {
+	user  string
+	leave bool
+	want  bool
+}
+
 func TestNobodyTakesEveryPlace(t *testing.T) {
-	p := newPlaces(4)
-	steps := []struct {
-		user  string
-		leave bool
-		want  bool
-	}{
-		{user: "alice", want: true},
-		{user: "alice", want: true},
-		{user: "alice", want: false},
-		{user: "bob", want: true},
-		{user: "carol", want: true},
-		{user: "dave", want: false},
-		{user: "alice", leave: true},
-		{user: "dave", want: true},
-		{user: "alice", want: false},
-	}
-	for i, step := range steps {
-		if step.leave {
-			p.leave(step.user)
-		} else if got := p.take(step.user); got != step.want {
-			t.Fatalf("step %d: %s got a place: %t, want %t", i, step.user, got, step.want)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlaces(20, time.Second)
+		for i, step := range []step{
+			{user: "alice", want: true},
+			{user: "alice", want: true},
+			{user: "alice"},
+			{user: "bob", want: true},
+			{user: "alice", leave: true},
+			{user: "alice", want: true},
+		} {
+			if step.leave {
+				p.leave(step.user)
+			} else if got := p.take(t.Context(), step.user); got != step.want {
+				t.Fatalf("step %d: %s got a place: %t, want %t", i, step.user, got, step.want)
+			}
 		}
+		for i := range 17 {
+			if user := fmt.Sprintf("user-%d", i); !p.take(t.Context(), user) {
+				t.Fatalf("%s got no place", user)
+			}
+		}
+		if p.take(t.Context(), "late") {
+			t.Error("more places than there are")
+		}
+	})
+}
+
+// guests take places in a test's bubble.
+type guests struct {
+	places *places
+	got    []string
+	lock   sync.Mutex
+	wait   sync.WaitGroup
+}
+
+func (g *guests) come(ctx context.Context, user string) {
+	g.wait.Go(func() {
+		if g.places.take(ctx, user) {
+			g.lock.Lock()
+			defer g.lock.Unlock()
+			g.got = append(g.got, user)
+		}
+	})
+	synctest.Wait()
+}
+
+// forget returns who got places since, and checks that nothing is kept of anybody.
+func (g *guests) forget(t *testing.T) []string {
+	t.Helper()
+	g.wait.Wait()
+	for _, user := range g.got {
+		g.places.leave(user)
 	}
-	for _, user := range []string{"alice", "bob", "carol", "dave"} {
-		p.leave(user)
+	if g.places.taken != 0 || len(g.places.users) != 0 || g.places.waiting.Len() != 0 {
+		t.Errorf("%d places taken, %d users, %d of them waiting, after all have left", g.places.taken, len(g.places.users), g.places.waiting.Len())
 	}
-	if p.taken != 0 || len(p.byUser) != 0 {
-		t.Errorf("%d places taken by %v after all have left", p.taken, p.byUser)
-	}
+	return g.got
+}
+
+func TestWhoeverWaitsGetsAPlaceInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &guests{places: newPlaces(3, time.Second)}
+		for _, user := range []string{"alice", "bob", "carol", "dave", "dave", "erin"} {
+			g.come(t.Context(), user)
+		}
+		for _, user := range []string{"alice", "bob"} {
+			g.places.leave(user)
+			synctest.Wait()
+		}
+		g.got = g.got[2:] // they have left
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]string{"carol", "dave", "erin"}, g.forget(t)); diff != "" {
+			t.Errorf("who got a place (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWhoeverHasAShareStandsInNobodysWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &guests{places: newPlaces(2, time.Second)}
+		for _, user := range []string{"alice", "alice", "alice", "bob", "carol"} {
+			g.come(t.Context(), user)
+		}
+		g.places.leave("bob") // alice waits longer, and has her share
+		synctest.Wait()
+		g.got = slices.DeleteFunc(g.got, func(user string) bool { return user == "bob" })
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]string{"alice", "carol"}, g.forget(t)); diff != "" {
+			t.Errorf("who got a place (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWhoeverLeavesTheQueueLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &guests{places: newPlaces(1, time.Minute)}
+		g.come(t.Context(), "alice")
+		ctx, cancel := context.WithCancel(t.Context())
+		g.come(ctx, "bob")
+		g.come(t.Context(), "carol")
+		cancel()
+		synctest.Wait()
+		g.places.leave("alice")
+		synctest.Wait()
+		g.got = g.got[1:]
+		if diff := cmp.Diff([]string{"carol"}, g.forget(t)); diff != "" {
+			t.Errorf("who got a place (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &guests{places: newPlaces(10, time.Second)}
+		for range 11 {
+			g.come(t.Context(), "alice")
+		}
+		began := time.Now()
+		if g.places.take(t.Context(), "alice") || time.Since(began) > 0 {
+			t.Error("the eleventh who waits was let in, or waited")
+		}
+		if !g.places.take(t.Context(), "bob") {
+			t.Error("no place for another user")
+		}
+		g.places.leave("bob")
+		g.forget(t)
+	})
 }
 
 // full is a door all of whose places for its person are taken until end.
@@ -52,13 +163,16 @@ func full(t *testing.T) (d testDoor, end func()) {
 			arrived <- struct{}{}
 			<-ended
 		}
-	}), allow)
+	}), allow, func(c *Config) {
+		c.MaxInFlight = 5 * oneOf
+		c.patience = time.Millisecond
+	})
 	go func() {
 		for range d.audit.added {
 		}
 	}()
 	var wait sync.WaitGroup
-	// newDoor has ten places, half of which are one person's.
+	// Five places are one person's.
 	for range 5 {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+testPrefix+"/slow", nil)
 		if err != nil {
