@@ -4,16 +4,21 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"loft.sh/agent/test/sandbox"
 )
 
-// Collect has an agent collect its garbage, so that its vitals are those of what it holds.
-func (e *Env) Collect(ctx context.Context, agent *sandbox.Replica) error {
-	_, err := e.inner(ctx, agent, "/debug/pprof/heap?gc=1")
-	return err
+// Collect has an agent collect its garbage, so that its vitals are those of what it holds. The
+// profile of that lies beside the agent's log, under name.
+func (e *Env) Collect(ctx context.Context, agent *sandbox.Replica, name string) error {
+	profile, err := e.inner(ctx, agent, "/debug/pprof/heap?gc=1")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(agent.Dir(), name), []byte(profile), 0o600)
 }
 
 // ResetPeak makes Peak begin anew.

@@ -25,7 +25,7 @@ func (s *stage) back(ctx context.Context, before, during chaos.Vitals) error {
 	last := during
 	took, err := chaos.Await(ctx, "the agent's vitals", recovery, func(ctx context.Context) bool {
 		chaos.Sleep(ctx, time.Second)
-		now, err := s.settled(ctx)
+		now, err := s.settled(ctx, "heap-after")
 		if err != nil {
 			return false // busy, or the wait is over
 		}

@@ -44,7 +44,7 @@ func goneWatches(ctx context.Context, env *chaos.Env) (*chaos.Result, error) {
 		return nil, err
 	}
 	defer gone.Abort()
-	during, err := s.settled(ctx)
+	during, err := s.settled(ctx, "heap-during")
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func killedExecs(ctx context.Context, env *chaos.Env) (*chaos.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	during, err := s.settled(ctx)
+	during, err := s.settled(ctx, "heap-during")
 	if err != nil {
 		killed.Kill()
 		return nil, err

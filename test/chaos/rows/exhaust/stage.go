@@ -115,9 +115,9 @@ func (s *stage) peak() error {
 	return nil
 }
 
-// settled reads the agent's vitals after its garbage was collected.
-func (s *stage) settled(ctx context.Context) (chaos.Vitals, error) {
-	if err := s.Collect(ctx, s.agent); err != nil {
+// settled reads the agent's vitals after its garbage was collected; heap names the profile.
+func (s *stage) settled(ctx context.Context, heap string) (chaos.Vitals, error) {
+	if err := s.Collect(ctx, s.agent, heap); err != nil {
 		return chaos.Vitals{}, err
 	}
 	return s.Vitals(ctx, s.agent)
@@ -129,7 +129,7 @@ func (s *stage) baseline(ctx context.Context) (chaos.Vitals, error) {
 	var failed error
 	_, err := chaos.Await(ctx, "an agent at rest", recovery, func(ctx context.Context) bool {
 		before := v.Goroutines
-		if v, failed = s.settled(ctx); failed != nil {
+		if v, failed = s.settled(ctx, "heap-before"); failed != nil {
 			return true
 		}
 		chaos.Sleep(ctx, time.Second)
