@@ -17,9 +17,12 @@ const (
 	// oneOf places is one user's. With the usual 400, that is fewer than the API server itself has
 	// for everybody of no special priority: whoever reads large answers slowly keeps its places, too.
 	oneOf = 10
-	// placeWait is how long a request waits for a place. Refused at once, it would come again at once,
-	// and a refusal costs about what a small answer does.
-	placeWait = 10 * time.Second
+	// placeWait is how long a request waits for a place; the API server's own queues have as much
+	// patience. Refused at once it would come again at once, often with a TLS handshake, and cost more
+	// than while it waits.
+	placeWait = 15 * time.Second
+	// queueFor places there is a queue of that many requests a user.
+	queueFor = 2
 )
 
 // places bound how many requests of a kind are answered at a time, and how many of one user. Others
@@ -82,7 +85,7 @@ func (p *places) ask(user string) (g *guest, queued *list.Element) {
 	switch {
 	case g.queue.Len() == 0 && p.free(g):
 		p.grant(g)
-	case g.queue.Len() >= p.limit:
+	case g.queue.Len() >= queueFor*p.limit:
 		return nil, nil
 	default:
 		queued = g.queue.PushBack(make(chan struct{}))
