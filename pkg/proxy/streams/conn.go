@@ -41,6 +41,8 @@ type conn struct {
 	timer  *time.Timer
 	ending *End // waits for a place between two frames
 	ended  bool // told, or given up; nothing is written any more
+	// closes is set where the client, being told, closes the connection.
+	closes bool
 	closed bool
 }
 
@@ -145,23 +147,31 @@ func (c *conn) end(end *End) {
 
 // tell needs the lock, and a place between two frames.
 func (c *conn) tell() {
-	_, _ = c.write(c.protocol.end(c.ending))
+	var told []byte
+	told, c.closes = c.protocol.end(c.ending)
+	_, _ = c.write(told)
 	c.ended = true
-	_ = c.CloseWrite()
+	if !c.closes {
+		_ = c.CloseWrite()
+	}
 	c.cancel()
 }
 
 // Close lets a client that was told read it. The reverse proxy calls it once.
 func (c *conn) Close() error {
 	c.lock.Lock()
-	told := c.ended && c.ending != nil
+	told, closes := c.ended && c.ending != nil, c.closes
 	c.ended, c.closed = true, true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
 	c.lock.Unlock()
 	if told && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.Copy(io.Discard, c.Conn)
+		_, err := io.Copy(io.Discard, c.Conn)
+		if err != nil && closes {
+			// It did not.
+			_, _ = c.Conn.Write(c.protocol.goodbye(c.ending))
+		}
 	}
 	return c.Conn.Close()
 }

@@ -18,7 +18,10 @@ const patience = 10 * time.Second
 var execHead = http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"v5.channel.k8s.io"}}
 
 // told is what the client of an exec is told at the end.
-func told(end *End) []byte { return protocolOf(Exec, execHead).end(end) }
+func told(end *End) []byte {
+	frames, _ := protocolOf(Exec, execHead).end(end)
+	return frames
+}
 
 // newConn returns a conn of an exec over WebSocket and the client's end of it.
 func newConn(t *testing.T, s Settings) (c *conn, client net.Conn, cancelled <-chan struct{}) {
@@ -118,4 +121,27 @@ func TestIdleConnectionIsEndedWhatPingsThereAre(t *testing.T) {
 	}
 	receive(t, client, told(idleEnd(timeout)))
 	<-cancelled
+}
+
+func TestPortForwardIsLeftToItsClient(t *testing.T) {
+	server, client := net.Pipe()
+	defer func() { _ = client.Close() }()
+	cancelled := make(chan struct{}, 1)
+	c := start(server, nil, http.Header{"Upgrade": {"SPDY/3.1"}}, Settings{Kind: PortForward}, func() { cancelled <- struct{}{} })
+	go func() { _, _ = client.Write(opens(t, "error", "data")) }()
+	for c.protocol.(*spdyProtocol).opened.say(nil) == nil || len(c.protocol.(*spdyProtocol).opened.data) == 0 {
+		if _, err := c.Read(make([]byte, 64)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go c.end(revoked)
+	receive(t, client, append(dataFrame(1, []byte(revoked.Message)), dataFrame(3, nil)...))
+	<-cancelled
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	// It is not closed before the client had time to show what it was told, and then with a word.
+	receive(t, client, goAwayFrame())
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
 }

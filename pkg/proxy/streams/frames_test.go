@@ -146,8 +146,9 @@ func TestEndIsToldAsTheProtocolWantsIt(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {tc.protocol}}
-			if diff := cmp.Diff(tc.want, protocolOf(tc.kind, h).end(end)); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
+			got, closes := protocolOf(tc.kind, h).end(end)
+			if diff := cmp.Diff(tc.want, got); diff != "" || closes {
+				t.Errorf("the client is left to close: %t; -want +got:\n%s", closes, diff)
 			}
 		})
 	}
@@ -156,26 +157,89 @@ func TestEndIsToldAsTheProtocolWantsIt(t *testing.T) {
 	}
 }
 
-func TestSPDYEndIsToldOnTheErrorStream(t *testing.T) {
-	var opened bytes.Buffer
-	framer, err := spdyframes.NewFramer(&opened, &bytes.Buffer{})
+// opens are the frames by which a client opens streams of these types, the first with number 1.
+func opens(t *testing.T, kinds ...string) []byte {
+	t.Helper()
+	var frames bytes.Buffer
+	framer, err := spdyframes.NewFramer(&frames, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, kind := range map[spdyframes.StreamId]string{1: "stdin", 3: "error"} {
-		frame := &spdyframes.SynStreamFrame{StreamId: id, Headers: http.Header{"Streamtype": {kind}}}
+	for i, kind := range kinds {
+		frame := &spdyframes.SynStreamFrame{StreamId: spdyframes.StreamId(2*i + 1), Headers: http.Header{"Streamtype": {kind}}}
 		if err := framer.WriteFrame(frame); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := newSPDYProtocol(Exec, "v4.channel.k8s.io")
-	for _, b := range opened.Bytes() {
-		p.fromClient([]byte{b})
-	}
+	return frames.Bytes()
+}
+
+func TestSPDYEndIsToldOnTheErrorStream(t *testing.T) {
 	end := &End{Code: 401, Reason: "Unauthorized", Message: "expired"}
-	want := append(dataFrame(3, errorText("v4.channel.k8s.io", end)), goAwayFrame()...)
-	if diff := cmp.Diff(want, p.end(end)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	message := []byte(end.Message)
+	const exec, forward = "v4.channel.k8s.io", "portforward.k8s.io"
+	for _, tc := range []struct {
+		name       string
+		kind       Kind
+		protocol   string
+		opened     []string
+		finished   []uint32
+		want       []byte
+		wantCloses bool
+	}{
+		{"exec", Exec, exec, []string{"stdin", "error"}, nil, append(dataFrame(3, errorText(exec, end)), goAwayFrame()...), false},
+		{"port-forward without a connection", PortForward, forward, nil, nil, goAwayFrame(), false},
+		{"port-forward", PortForward, forward, []string{"error", "data"}, nil, append(dataFrame(1, message), dataFrame(3, nil)...), true},
+		{
+			"port-forward with one of two connections left", PortForward, forward,
+			[]string{"error", "data", "error", "data"}, []uint32{3, 1}, append(dataFrame(5, message), dataFrame(7, nil)...), true,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			frames := opens(t, tc.opened...)
+			var finished []byte
+			for _, stream := range tc.finished {
+				finished = append(finished, dataFrame(stream, []byte("last"))...)
+			}
+			spdy := newSPDYProtocol(tc.kind, tc.protocol)
+			for _, b := range frames {
+				spdy.fromClient([]byte{b})
+			}
+			for rest := finished; len(rest) > 0; {
+				n, _ := spdy.toClient(rest)
+				rest = rest[n:]
+			}
+			if got, closes := spdy.end(end); !bytes.Equal(got, tc.want) || closes != tc.wantCloses {
+				t.Errorf("the client is left to close: %t, want %t; -want +got:\n%s", closes, tc.wantCloses, cmp.Diff(tc.want, got))
+			}
+			if tc.kind != PortForward {
+				return
+			}
+			tunnel := protocolOf(tc.kind, http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"SPDY/3.1+" + tc.protocol}})
+			for i := 0; i < len(frames); i += 7 {
+				tunnel.fromClient(maskedFrame(opBinary, frames[i:min(i+7, len(frames))]))
+			}
+			if len(finished) > 0 {
+				tunnel.toClient(webSocketFrame(opBinary, finished...))
+			}
+			want := closeFrame(closePolicy, end.Message)
+			if tc.wantCloses {
+				want = webSocketFrame(opBinary, tc.want...)
+			}
+			if got, closes := tunnel.end(end); !bytes.Equal(got, want) || closes != tc.wantCloses {
+				t.Errorf("in WebSocket: the client is left to close: %t, want %t; -want +got:\n%s", closes, tc.wantCloses, cmp.Diff(want, got))
+			}
+		})
+	}
+}
+
+func TestTunnelIsNotToldInTheMiddleOfAFrame(t *testing.T) {
+	end := &End{Code: 401, Reason: "Unauthorized", Message: "expired"}
+	tunnel := protocolOf(PortForward, http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"SPDY/3.1+portforward.k8s.io"}})
+	tunnel.fromClient(maskedFrame(opBinary, opens(t, "error", "data")))
+	tunnel.toClient(webSocketFrame(opBinary, dataFrame(3, []byte("half"))[:10]...))
+	if got, closes := tunnel.end(end); !bytes.Equal(got, closeFrame(closePolicy, end.Message)) || closes {
+		t.Errorf("told %q", got)
 	}
 }
 

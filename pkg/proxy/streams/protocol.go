@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/util/portforward"
 	"k8s.io/apimachinery/pkg/util/remotecommand"
@@ -24,8 +23,12 @@ type protocol interface {
 	between() bool
 	// ping asks the client for an answer.
 	ping() []byte
-	// end tells the client why this is the end.
-	end(end *End) []byte
+	// end tells the client why this is the end. closes says that the client closes the connection
+	// then, once it has read that; where it does not, or need not, goodbye is said.
+	end(end *End) (told []byte, closes bool)
+	// goodbye closes the connection as the protocol wants it; it is told by end where that does not
+	// leave it to the client.
+	goodbye(end *End) []byte
 }
 
 // errorChannel is the number of the channel for errors in remote command protocols over WebSocket.
@@ -43,6 +46,7 @@ func protocolOf(kind Kind, h http.Header) protocol {
 		p.down.overhead, p.up.overhead = 1, 1
 	case strings.HasPrefix(name, portforward.WebsocketsSPDYTunnelingPrefix):
 		p.down.inner, p.up.inner = &spdy{}, &spdy{}
+		p.opened.follow(kind, p.up.inner, p.down.inner)
 	}
 	return p
 }
@@ -51,6 +55,7 @@ type webSocketProtocol struct {
 	kind     Kind
 	name     string // the sub-protocol
 	down, up *webSocket
+	opened   opened // inside of it
 }
 
 func (p *webSocketProtocol) toClient(b []byte) (int, bool) {
@@ -75,17 +80,27 @@ func (p *webSocketProtocol) ping() []byte { return webSocketFrame(opPing) }
 
 // end closes normally behind a message on the error channel: behind any other code kubectl reports the
 // code, and drops the message.
-func (p *webSocketProtocol) end(end *End) []byte {
-	if p.kind == Exec && p.down.betweenMessages() {
+func (p *webSocketProtocol) end(end *End) (told []byte, closes bool) {
+	switch {
+	case !p.down.betweenMessages():
+	case p.kind == Exec:
 		message := append([]byte{errorChannel}, errorText(p.name, end)...)
 		switch {
 		case strings.Contains(p.name, "base64."):
 			text := append([]byte{'0' + errorChannel}, base64.StdEncoding.EncodeToString(message[1:])...)
-			return append(webSocketFrame(opText, text...), closeFrame(closeNormal, end.Message)...)
+			return append(webSocketFrame(opText, text...), closeFrame(closeNormal, end.Message)...), false
 		case strings.HasSuffix(p.name, "channel.k8s.io"):
-			return append(webSocketFrame(opBinary, message...), closeFrame(closeNormal, end.Message)...)
+			return append(webSocketFrame(opBinary, message...), closeFrame(closeNormal, end.Message)...), false
+		}
+	case p.down.inner != nil && p.down.inner.between():
+		if frames := p.opened.say([]byte(end.Message)); frames != nil {
+			return webSocketFrame(opBinary, frames...), true
 		}
 	}
+	return p.goodbye(end), false
+}
+
+func (p *webSocketProtocol) goodbye(end *End) []byte {
 	if end.GoingAway {
 		return closeFrame(closeGoingAway, end.Message)
 	}
@@ -104,17 +119,15 @@ func errorText(name string, end *End) []byte {
 }
 
 type spdyProtocol struct {
-	kind        Kind
-	name        string
-	down, up    *spdy
-	errorStream atomic.Uint32
+	kind     Kind
+	name     string
+	down, up *spdy
+	opened   opened
 }
 
 func newSPDYProtocol(kind Kind, name string) *spdyProtocol {
 	p := &spdyProtocol{kind: kind, name: name, down: &spdy{}, up: &spdy{}}
-	if kind == Exec {
-		p.up.tap = newTap(&p.errorStream)
-	}
+	p.opened.follow(kind, p.up, p.down)
 	return p
 }
 
@@ -138,10 +151,14 @@ func (p *spdyProtocol) between() bool { return p.down.between() }
 
 func (p *spdyProtocol) ping() []byte { return pingFrame() }
 
-func (p *spdyProtocol) end(end *End) []byte {
-	var frames []byte
-	if stream := p.errorStream.Load(); stream != 0 {
-		frames = dataFrame(stream, errorText(p.name, end))
+// end leaves it to kubectl's port-forward to close the connection: at once with the connection it is
+// lost, and kubectl may end before it has shown what it read.
+func (p *spdyProtocol) end(end *End) (told []byte, closes bool) {
+	told = p.opened.say(errorText(p.name, end))
+	if p.kind == PortForward && told != nil {
+		return told, true
 	}
-	return append(frames, goAwayFrame()...)
+	return append(told, p.goodbye(end)...), false
 }
+
+func (p *spdyProtocol) goodbye(*End) []byte { return goAwayFrame() }

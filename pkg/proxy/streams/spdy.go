@@ -28,6 +28,8 @@ const pingID = 0x7ffffffe
 type spdy struct {
 	// tap sees the frames that open streams; nil: nobody does.
 	tap *tap
+	// finished is told of each stream whose last frame begins; nil: nobody is.
+	finished func(stream uint32)
 
 	broken bool // not SPDY/3
 	data   bool // payload was seen since the flag was cleared
@@ -84,6 +86,9 @@ func (s *spdy) begin() {
 	if s.header[0]&spdyControl == 0 {
 		// The end of a stream without a byte is payload as well.
 		s.data = true
+		if s.finished != nil && s.header[4]&spdyFin != 0 {
+			s.finished(binary.BigEndian.Uint32(s.header[:]))
+		}
 		return
 	}
 	kind := s.header[2:4]

@@ -3,7 +3,6 @@ package streams
 import (
 	"bytes"
 	"io"
-	"sync/atomic"
 
 	spdyframes "github.com/moby/spdystream/spdy"
 	corev1 "k8s.io/api/core/v1"
@@ -17,12 +16,14 @@ const (
 	maxTappedHeaders = 32
 )
 
-// tap reads the frames by which a client opens streams, to learn which one is for errors. Headers are
-// compressed, and each depends on those before: so it must see all of them up to that one, and holds
-// some 50 KiB until then, and nothing after.
+// tap reads the frames by which a client opens streams, to learn what they are for. Headers are
+// compressed, and each depends on those before: so it must see all of them, and holds some 50 KiB
+// until it knows enough, and nothing after.
 type tap struct {
-	// errorStream is the stream for errors; 0: not known.
-	errorStream *atomic.Uint32
+	// opened is told of each stream and of its type, and says whether that is enough.
+	opened func(stream uint32, kind string) (enough bool)
+	// limit is how many frames are looked at; 0: all.
+	limit int
 
 	done    bool
 	frames  int
@@ -31,8 +32,6 @@ type tap struct {
 	buffer  *bytes.Buffer
 	decoder *spdyframes.Framer
 }
-
-func newTap(errorStream *atomic.Uint32) *tap { return &tap{errorStream: errorStream} }
 
 func (t *tap) begin(kind byte, header []byte) {
 	if t == nil || t.done {
@@ -67,7 +66,7 @@ func (t *tap) end() {
 	}
 	t.taking = false
 	t.frames++
-	if t.read() || t.frames == maxTappedFrames {
+	if t.read() || t.frames == t.limit {
 		t.stop()
 	}
 }
@@ -91,11 +90,7 @@ func (t *tap) read() bool {
 		return true
 	}
 	opened, ok := frame.(*spdyframes.SynStreamFrame)
-	if !ok || opened.Headers.Get(corev1.StreamType) != corev1.StreamTypeError {
-		return false
-	}
-	t.errorStream.Store(uint32(opened.StreamId))
-	return true
+	return ok && t.opened(uint32(opened.StreamId), opened.Headers.Get(corev1.StreamType))
 }
 
 func (t *tap) stop() {
