@@ -21,6 +21,7 @@ import (
 	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/manager/access"
 	"loft.sh/agent/pkg/manager/authn"
+	"loft.sh/agent/pkg/manager/bootstrap"
 	"loft.sh/agent/pkg/manager/registry"
 	"loft.sh/agent/pkg/manager/tokens"
 	"loft.sh/agent/pkg/statuserr"
@@ -158,6 +159,10 @@ func (c *Config) applyLeader(_ context.Context, o *Options) error {
 	c.leader = &leader{config: o.LeaderElection, client: c.centralClient, controllers: map[string]func(context.Context){
 		"tokens": c.tokens.Lead,
 	}}
+	if o.BootstrapAdmin {
+		first := &bootstrap.Administrator{Storage: c.storageClient.StorageV1(), Secrets: c.centralClient.CoreV1().Secrets(o.Namespace)}
+		c.leader.controllers["first-administrator"] = first.Run
+	}
 	return nil
 }
 

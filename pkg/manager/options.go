@@ -23,6 +23,7 @@ import (
 
 	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/manager/authn"
+	"loft.sh/agent/pkg/manager/bootstrap"
 	"loft.sh/agent/pkg/manager/tokens"
 	"loft.sh/agent/pkg/observe"
 )
@@ -33,6 +34,8 @@ type Options struct {
 	Kubeconfig string
 	// Namespace is the manager's own, in the central cluster.
 	Namespace string
+	// BootstrapAdmin makes an administrator where there is no user.
+	BootstrapAdmin bool
 
 	ServerRun      *genericoptions.ServerRunOptions
 	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
@@ -94,7 +97,11 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 		"Kubeconfig of the central cluster. Default: the service account of the pod.")
 	central.StringVar(&o.Namespace, "namespace", o.Namespace,
 		"The manager's own namespace in the central cluster, in which its Secrets and its Lease are.")
-	o.People.AddFlags(sets.FlagSet("people"))
+	people := sets.FlagSet("people")
+	people.BoolVar(&o.BootstrapAdmin, "bootstrap-admin", o.BootstrapAdmin,
+		"Where there is no user at all, make the user "+bootstrap.User+" in the team "+bootstrap.Team+" and keep the access key in the Secret "+
+			bootstrap.SecretName+" of the manager's namespace.")
+	o.People.AddFlags(people)
 	o.Tokens.AddFlags(sets.FlagSet("tokens"))
 	componentoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
 	o.Public.AddFlags(sets.FlagSet("public serving"))

@@ -38,6 +38,7 @@ type AccessKey struct {
 
 // AccessKeySpec says whom a key stands for, and within which limits.
 // +kubebuilder:validation:XValidation:rule="has(self.user) != has(self.team)",message="exactly one of user and team must be set"
+// +kubebuilder:validation:XValidation:rule="has(self.user) == has(oldSelf.user)",message="a key of a user cannot be given to a team, nor one of a team to a user"
 type AccessKeySpec struct {
 	// displayName is shown to people.
 	// +optional

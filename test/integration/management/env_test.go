@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,6 +26,7 @@ import (
 	"loft.sh/agent/generated/clientset/versioned"
 	"loft.sh/agent/pkg/manager"
 	"loft.sh/agent/pkg/manager/accesskey"
+	"loft.sh/agent/pkg/manager/bootstrap"
 	"loft.sh/agent/test/controlplane"
 )
 
@@ -55,13 +55,35 @@ func start(ctx context.Context) (*environment, error) {
 	if e.central, err = controlplane.Start(ctx, controlplane.Options{Name: "central", Log: os.Stderr}); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(e.prepare(ctx)); err != nil {
+	if err := e.prepare(ctx); err != nil {
 		return nil, errors.Join(err, e.central.Stop())
 	}
-	if err := e.startManager(ctx); err != nil {
+	if err := errors.Join(e.startManager(ctx), e.addPeople(ctx)); err != nil {
 		return nil, errors.Join(err, e.stop())
 	}
 	return e, nil
+}
+
+// addPeople waits for the administrator that the manager makes, and adds users.
+func (e *environment) addPeople(ctx context.Context) error {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		secret, err := e.centralClient.CoreV1().Secrets("loft").Get(ctx, bootstrap.SecretName, metav1.GetOptions{})
+		if err != nil {
+			return false, nil //nolint:nilerr // not yet
+		}
+		e.keys["admin"] = string(secret.Data[bootstrap.SecretKey])
+		_, err = e.storage.StorageV1().Users().Get(ctx, bootstrap.User, metav1.GetOptions{})
+		return err == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("no administrator was made: %w", err)
+	}
+	for _, name := range []string{"alice", "bob"} {
+		if err := e.addUser(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *environment) stop() error {
@@ -73,7 +95,7 @@ func (e *environment) stop() error {
 	return errors.Join(err, e.central.Stop(), os.RemoveAll(e.dir))
 }
 
-// prepare applies the manifests and makes people.
+// prepare applies the manifests.
 func (e *environment) prepare(ctx context.Context) error {
 	var err error
 	if e.centralClient, err = kubernetes.NewForConfig(e.central.RESTConfig()); err != nil {
@@ -82,20 +104,7 @@ func (e *environment) prepare(ctx context.Context) error {
 	if e.storage, err = versioned.NewForConfig(e.central.RESTConfig()); err != nil {
 		return err
 	}
-	if err := e.applyManifests(ctx); err != nil {
-		return err
-	}
-	for _, name := range []string{"admin", "alice", "bob"} {
-		if err := e.addUser(ctx, name); err != nil {
-			return err
-		}
-	}
-	_, err = e.centralClient.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "admin"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "loft-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "loft:user:admin"}},
-	}, metav1.CreateOptions{})
-	return err
+	return e.applyManifests(ctx)
 }
 
 // addUser makes a user with an access key, which has the same name.
@@ -163,6 +172,9 @@ func apply(ctx context.Context, client dynamic.Interface, mapper *restmapper.Def
 	return err
 }
 
+// auditPolicy records everything.
+const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[{"level":"RequestResponse"}]}`
+
 // startManager runs a manager in this process, as the service account that it has in a cluster.
 func (e *environment) startManager(ctx context.Context) error {
 	kubeconfig, err := e.managerKubeconfig(ctx)
@@ -171,9 +183,14 @@ func (e *environment) startManager(ctx context.Context) error {
 	}
 	o := manager.NewOptions()
 	o.Kubeconfig = kubeconfig
+	o.Audit.PolicyFile = filepath.Join(e.dir, "audit-policy.yaml")
+	if err := os.WriteFile(o.Audit.PolicyFile, []byte(auditPolicy), 0o600); err != nil {
+		return err
+	}
 	o.Audit.LogOptions.Path = e.auditLog
 	o.Audit.LogOptions.BatchOptions.Mode = "blocking"
-	o.People.FailureBurst = 5
+	o.BootstrapAdmin = true
+	o.People.FailureBurst, o.People.FailureQPS = 5, 5
 	o.Tokens.Issuer = "https://loft.example.com"
 	o.ServerRun.ShutdownDelayDuration = 0
 	inner, err := net.Listen("tcp", "127.0.0.1:0")

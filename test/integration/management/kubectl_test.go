@@ -1,0 +1,180 @@
+package management
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	storagev1 "loft.sh/agent/apis/storage/v1"
+)
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "object.yaml")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestKubectlShowsClusters(t *testing.T) {
+	addCluster(t, "shown", map[string]string{storagev1.AnnotationDirectEndpoint: "eu.example.com"})
+	clusters := env.storage.StorageV1().Clusters()
+	cluster, err := clusters.Get(t.Context(), "shown", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Status.AgentVersion = "v3.1.4"
+	meta.SetStatusCondition(&cluster.Status.Conditions, metav1.Condition{Type: storagev1.ConditionDirectEndpointReachable, Status: metav1.ConditionTrue, Reason: "Answered"})
+	if _, err := clusters.UpdateStatus(t.Context(), cluster, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(mustKubectl(t, "admin", "get", "clusters", "shown"), "\n")
+	if got := strings.Fields(lines[0]); strings.Join(got, " ") != "NAME ENDPOINT REACHABLE CONNECTED AGENT AGE" {
+		t.Errorf("columns %q", got)
+	}
+	if got := strings.Fields(lines[1]); len(got) < 4 || strings.Join(got[:4], " ") != "shown eu.example.com True v3.1.4" {
+		t.Errorf("row %q", got)
+	}
+}
+
+func TestKubectlExplains(t *testing.T) {
+	out := mustKubectl(t, "alice", "explain", "clusters.spec.config")
+	if !strings.Contains(out, "secretName") || !strings.Contains(out, "management.loft.sh") {
+		t.Errorf("%s", out)
+	}
+}
+
+func TestKubectlChanges(t *testing.T) {
+	file := write(t, `{apiVersion: management.loft.sh/v1, kind: Cluster, metadata: {name: changed, labels: {a: b}}, spec: {displayName: One, config: {secretName: x}}}`)
+	mustKubectl(t, "admin", "create", "-f", file)
+	removed(t, func(ctx context.Context) error {
+		return env.storage.StorageV1().Clusters().Delete(ctx, "changed", metav1.DeleteOptions{})
+	})
+	steps := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"annotate", []string{"annotate", "cluster", "changed", "loft.sh/direct-cluster-endpoint=eu.example.com"}, `"loft.sh/direct-cluster-endpoint":"eu.example.com"`},
+		{"annotate again", []string{"annotate", "--overwrite", "cluster", "changed", "loft.sh/direct-cluster-endpoint=us.example.com"}, `"loft.sh/direct-cluster-endpoint":"us.example.com"`},
+		{"label", []string{"label", "cluster", "changed", "c=d"}, `"c":"d"`},
+		{"merge patch", []string{"patch", "cluster", "changed", "--type=merge", "-p", `{"spec":{"displayName":"Two"}}`}, `"displayName":"Two"`},
+		{"JSON patch", []string{"patch", "cluster", "changed", "--type=json", "-p", `[{"op":"replace","path":"/spec/displayName","value":"Three"}]`}, `"displayName":"Three"`},
+		{"strategic merge patch", []string{"patch", "cluster", "changed", "-p", `{"spec":{"displayName":"Four"}}`}, `"displayName":"Four"`},
+		{"apply", []string{"apply", "-f", file}, `"displayName":"One"`},
+	}
+	for _, step := range steps {
+		mustKubectl(t, "admin", step.args...)
+		if out := mustKubectl(t, "admin", "get", "cluster", "changed", "-o=jsonpath={.metadata}{.spec}"); !strings.Contains(out, step.want) {
+			t.Errorf("%s: %s lacks %s", step.name, out, step.want)
+		}
+	}
+	stored, err := env.storage.StorageV1().Clusters().Get(t.Context(), "changed", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range stored.ManagedFields {
+		if entry.APIVersion != storagev1.SchemeGroupVersion.String() || strings.HasPrefix(entry.Manager, "loft-manager") {
+			t.Errorf("field manager %q of %s: want the client's own", entry.Manager, entry.APIVersion)
+		}
+	}
+}
+
+func TestKubectlAppliesOnTheServer(t *testing.T) {
+	removed(t, func(ctx context.Context) error {
+		return env.storage.StorageV1().Clusters().Delete(ctx, "applied", metav1.DeleteOptions{})
+	})
+	apply := func(spec string, flags ...string) (string, error) {
+		return kubectl(t, "admin", append([]string{"apply", "--server-side", "-f",
+			write(t, `{apiVersion: management.loft.sh/v1, kind: Cluster, metadata: {name: applied}, spec: {`+spec+`}}`)}, flags...)...)
+	}
+	shown := func() string {
+		return mustKubectl(t, "admin", "get", "cluster", "applied", "-o=jsonpath={.spec.displayName}/{.spec.description}")
+	}
+	for _, step := range []struct{ spec, want string }{
+		{"displayName: One, description: d", "One/d"},
+		{"displayName: Two, description: d", "Two/d"},
+		{"displayName: Two", "Two/"}, // what is applied no more is gone
+	} {
+		if out, err := apply(step.spec); err != nil {
+			t.Fatalf("%s: %v\n%s", step.spec, err, out)
+		}
+		if got := shown(); got != step.want {
+			t.Errorf("after %q: %q, want %q", step.spec, got, step.want)
+		}
+	}
+	if out, err := apply("displayName: Other", "--field-manager=other"); err == nil || !strings.Contains(out, "conflict") {
+		t.Errorf("another's field was taken: %v\n%s", err, out)
+	}
+	if out, err := apply("displayName: Other", "--field-manager=other", "--force-conflicts"); err != nil || shown() != "Other/" {
+		t.Errorf("by force: %v, %s\n%s", err, shown(), out)
+	}
+	if out, err := apply(`displayName: Dry`, "--field-manager=other", "--dry-run=server"); err != nil || shown() != "Other/" {
+		t.Errorf("dry run: %v, %s\n%s", err, shown(), out)
+	}
+}
+
+func TestBadAnnotationsAreRefused(t *testing.T) {
+	addCluster(t, "annotated", nil)
+	for annotation, want := range map[string]string{
+		"loft.sh/direct-cluster-endpoint=http://x":            "https",
+		"loft.sh/direct-cluster-endpoint-ca-data=xyz":         "loft.sh/direct-cluster-endpoint-ca-data",
+		"loft.sh/direct-cluster-endpoint-insecure=yes":        "loft.sh/direct-cluster-endpoint-insecure",
+		"loft.sh/streaming-connection-idle-timeout=a-quarter": "number",
+	} {
+		if out, err := kubectl(t, "admin", "annotate", "cluster", "annotated", annotation); err == nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %v\n%s", annotation, err, out)
+		}
+	}
+}
+
+// What the schema of the custom resource refuses is refused in the words of the view.
+func TestTheSchemasWords(t *testing.T) {
+	out, err := kubectl(t, "admin", "create", "-f",
+		write(t, `{apiVersion: management.loft.sh/v1, kind: Cluster, metadata: {name: bad}, spec: {config: {secretNamespace: x}}}`))
+	if err == nil || !strings.Contains(out, "secretNamespace without secretName") || strings.Contains(out, "storage.loft.sh") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A conflict is found: nobody's write is lost.
+func TestLostUpdatesAreRefused(t *testing.T) {
+	addCluster(t, "contested", nil)
+	file := write(t, mustKubectl(t, "admin", "get", "cluster", "contested", "-o", "yaml"))
+	mustKubectl(t, "admin", "annotate", "cluster", "contested", "x=y")
+	if out, err := kubectl(t, "admin", "replace", "-f", file); err == nil || !strings.Contains(out, "modified") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestKubectlWatches(t *testing.T) {
+	addCluster(t, "watched", nil)
+	args := []string{"--server=" + env.url + "/kubernetes/management", "--token=" + env.keys["admin"], "--kubeconfig=/dev/null",
+		"--insecure-skip-tls-verify", "--cache-dir=" + t.TempDir(), "get", "clusters", "watched", "--watch", "-o=jsonpath={.metadata.annotations.n}{\"\\n\"}"}
+	ctx, cancel := context.WithCancel(t.Context())
+	command := exec.CommandContext(ctx, env.central.Binaries().Kubectl, args...)
+	pipe, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cancel(); _ = command.Wait() }()
+	lines := bufio.NewScanner(pipe)
+	for _, want := range []string{"", "1", "2"} {
+		if !lines.Scan() || lines.Text() != want {
+			t.Fatalf("line %q, want %q", lines.Text(), want)
+		}
+		next := map[string]string{"": "1", "1": "2", "2": "3"}[want]
+		mustKubectl(t, "admin", "annotate", "--overwrite", "cluster", "watched", "n="+next)
+	}
+}
