@@ -89,6 +89,9 @@ func (p *Process) run(started chan<- error) {
 // Name returns the name used in errors.
 func (p *Process) Name() string { return p.cfg.Name }
 
+// Command returns the program and its arguments.
+func (p *Process) Command() []string { return append([]string{p.cfg.Path}, p.cfg.Args...) }
+
 // PID returns the process ID, which is also the ID of its process group.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 const EnvFile = "env"
 
 // WriteEnv writes the file that scripts read. Its names stay for good.
-func (s *Sandbox) WriteEnv() error {
+func (s *Sandbox) WriteEnv(context.Context) error {
 	return WriteEnvFile(s.opts.Dir, append([][2]string{{"SANDBOX_DIR", s.opts.Dir}}, s.Env()...))
 }
 

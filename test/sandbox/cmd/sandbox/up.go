@@ -79,7 +79,7 @@ func (o *upOptions) validate() error {
 
 // running is a sandbox of either form.
 type running interface {
-	WriteEnv() error
+	WriteEnv(ctx context.Context) error
 	Stop() error
 }
 
@@ -97,7 +97,7 @@ func up(ctx context.Context, o upOptions) error {
 		return err
 	}
 	defer func() { _ = os.Remove(filepath.Join(o.dir, sandbox.EnvFile)) }()
-	if err := s.WriteEnv(); err != nil {
+	if err := s.WriteEnv(ctx); err != nil {
 		return errors.Join(err, s.Stop())
 	}
 	fmt.Printf("sandbox: ready; in another shell: . %s/%s\n", o.dir, sandbox.EnvFile)
@@ -185,7 +185,7 @@ func writePID(f *os.File) error {
 func empty(dir string) error {
 	for _, name := range []string{
 		"cluster", "nodes", "agent", "replicas", "pki", "bin", "demo", "signing.key", "cluster-uid",
-		"central", "clusters", "managers", sandbox.EnvFile,
+		"central", "clusters", "managers", "run", sandbox.EnvFile,
 	} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("sandbox directory: %w", err)
