@@ -114,3 +114,6 @@ func Configured(annotations map[string]string) bool {
 	}
 	return false
 }
+
+// Owned says whether a namespace with these labels is a space: belongs to somebody.
+func Owned(labels map[string]string) bool { return labels[UserKey] != "" || labels[TeamKey] != "" }

@@ -33,8 +33,8 @@ func isForced(sleepType string) bool {
 	return sleepType == clusterv1.SleepTypeForced || sleepType == clusterv1.SleepTypeForcedDuration
 }
 
-// forever is the end of a sleep that only a person ends.
-var forever = time.Unix(1<<40, 0)
+// Forever is the end of a sleep that only a person ends.
+var Forever = time.Unix(1<<40, 0)
 
 // HeldUntil is until when nothing wakes a namespace by itself; zero: any activity does.
 func HeldUntil(n annotations.Namespace) time.Time {
@@ -42,7 +42,7 @@ func HeldUntil(n annotations.Namespace) time.Time {
 		return time.Time{}
 	}
 	if *n.Spec.ForceSleepDuration == 0 {
-		return forever
+		return Forever
 	}
 	return time.Unix(max(n.Status.SleepingSince, n.ForcedSince), 0).Add(seconds(*n.Spec.ForceSleepDuration))
 }
