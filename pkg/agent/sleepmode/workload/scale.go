@@ -23,7 +23,11 @@ func (p *pass) scaleDown(ctx context.Context, resource schema.GroupVersionResour
 	if err != nil || replicas == 0 {
 		return err
 	}
-	if _, found := object.GetAnnotations()[annotations.ReplicasKey]; !found || p.written[object.GetUID()] {
+	before, found := object.GetAnnotations()[annotations.ReplicasKey]
+	if found && !p.written[object.GetUID()] && before != strconv.FormatInt(replicas, 10) {
+		return nil // somebody scaled it since it was scaled down
+	}
+	if !found || p.written[object.GetUID()] {
 		change := annotations.Change{}
 		change.Set(annotations.ReplicasKey, strconv.FormatInt(replicas, 10))
 		if object, err = p.patch(ctx, resource, object.GetName(), change.Patch(object.GetResourceVersion())); err != nil {

@@ -155,7 +155,8 @@ func TestChangedMeanwhile(t *testing.T) {
 	if err := c.client.Tracker().Delete(replicaSets, "team-a", "bare"); err != nil {
 		t.Fatal(err)
 	}
-	// A pass that comes again takes nothing that somebody gave, and remembers nothing new.
+	// A pass that comes again takes nothing that somebody gave.
+	mustSucceed(t, w.Sleep(t.Context(), "team-a", false))
 	mustSucceed(t, w.Wake(t.Context(), "team-a"))
 	if web, db := c.replicas(deployments, "web"), c.replicas(statefulSets, "db"); web != 7 || db != 9 {
 		t.Errorf("web has %d replicas, db %d", web, db)
