@@ -44,6 +44,7 @@ func (e *env) commands() []*cobra.Command {
 		newLogin(e), newLogout(e), newWhoami(e),
 		newUse(e), newToken(e),
 		newList(e), newDoctor(e),
+		newConnect(e), newDisconnect(e),
 		newVersion(e),
 	}
 }

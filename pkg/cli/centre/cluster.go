@@ -87,3 +87,46 @@ func Names(clusters []managementv1.Cluster) []string {
 	}
 	return names
 }
+
+// Existing returns the cluster called name; nil: there is none that the person may see.
+func (c *Client) Existing(ctx context.Context, name string) (*managementv1.Cluster, error) {
+	cluster, err := c.management.Clusters().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	return cluster, nil
+}
+
+// CreateCluster has the manager know a cluster. With try set it only says whether it would.
+func (c *Client) CreateCluster(ctx context.Context, cluster *managementv1.Cluster, try bool) error {
+	var options metav1.CreateOptions
+	if try {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	if _, err := c.management.Clusters().Create(ctx, cluster, options); err != nil {
+		return c.explain(err)
+	}
+	return nil
+}
+
+// SetKubeconfig gives the manager the kubeconfig of a cluster.
+func (c *Client) SetKubeconfig(ctx context.Context, cluster string, kubeconfig []byte) error {
+	_, err := c.management.Clusters().CreateKubeconfig(ctx, cluster, &managementv1.ClusterKubeconfig{
+		Spec: managementv1.ClusterKubeconfigSpec{Config: string(kubeconfig)},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return c.explain(err)
+	}
+	return nil
+}
+
+// DeleteCluster has the manager forget a cluster, and take its agent out first.
+func (c *Client) DeleteCluster(ctx context.Context, name string) error {
+	if err := c.management.Clusters().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return c.explain(err)
+	}
+	return nil
+}
