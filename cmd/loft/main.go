@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // systems without a database of time zones
 
 	"loft.sh/agent/pkg/cli"
 	"loft.sh/agent/pkg/cli/console"

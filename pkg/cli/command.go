@@ -43,6 +43,7 @@ func (e *env) commands() []*cobra.Command {
 	return []*cobra.Command{
 		newLogin(e), newLogout(e), newWhoami(e),
 		newUse(e), newToken(e),
+		newCreate(e), newDelete(e), newSleep(e), newWakeup(e),
 		newList(e), newDoctor(e),
 		newConnect(e), newDisconnect(e),
 		newVersion(e),

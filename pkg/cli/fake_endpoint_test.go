@@ -70,9 +70,7 @@ func serveAgent(w http.ResponseWriter, r *http.Request, cluster string, strict b
 	case path == "/version":
 		answer(w, map[string]string{"major": "1", "gitVersion": "v1.37.2"})
 	case strings.HasSuffix(path, "/selfsubjectreviews"):
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusCreated)
-		_ = json.NewEncoder(w).Encode(&authenticationv1.SelfSubjectReview{Status: authenticationv1.SelfSubjectReviewStatus{
+		created(w, &authenticationv1.SelfSubjectReview{Status: authenticationv1.SelfSubjectReviewStatus{
 			UserInfo: authenticationv1.UserInfo{Username: claims.Sub}}})
 	case r.Header.Get("Upgrade") != "":
 		w.Header().Set("Connection", "Upgrade")

@@ -28,12 +28,13 @@ type fakeManager struct {
 	mu       sync.Mutex
 	keys     map[string]fakeKey // by secret
 	clusters map[string]*managementv1.Cluster
-	status   int           // answers everything, if not 0
-	skew     time.Duration // of the clock, as its answers show it
-	lifetime time.Duration // of tokens
-	noTokens string        // why no token is issued
-	issued   int           // tokens since the last look
-	made     int           // keys
+	spaces   map[string]fakeSpaces // by cluster
+	status   int                   // answers everything, if not 0
+	skew     time.Duration         // of the clock, as its answers show it
+	lifetime time.Duration         // of tokens
+	noTokens string                // why no token is issued
+	issued   int                   // tokens since the last look
+	made     int                   // keys
 }
 
 // fakeKey is an access key.
@@ -45,7 +46,7 @@ func newFakeManager(t testing.TB) *fakeManager {
 		"old-login": {"login-0", storagev1.AccessKeyTypeLogin, "alice"},
 		"bob-key":   {"bob-1", "", "bob"},
 		"id.token.": {"", "", "alice"},
-	}, clusters: map[string]*managementv1.Cluster{}}
+	}, clusters: map[string]*managementv1.Cluster{}, spaces: map[string]fakeSpaces{"asia": {}, "eu": {}, "us": {}}}
 	for i, name := range []string{"asia", "eu", "us"} {
 		m.clusters[name] = &managementv1.Cluster{ObjectMeta: metav1.ObjectMeta{
 			Name: name, CreationTimestamp: metav1.NewTime(time.Now().Add(-time.Duration(i+1) * 24 * time.Hour)),
@@ -109,7 +110,10 @@ func (m *fakeManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if inner, ok := strings.CutPrefix(r.URL.Path, "/kubernetes/cluster/"); ok {
-		cluster, _, _ := strings.Cut(inner, "/")
+		cluster, path, _ := strings.Cut(inner, "/")
+		if m.spaces[cluster].serve(m, w, r, path) {
+			return
+		}
 		answer(w, map[string]string{"way": "manager", "cluster": cluster, "user": key.user, "gitVersion": "v1.37.2"})
 		return
 	}
@@ -214,6 +218,12 @@ func typeMeta(kind string) metav1.TypeMeta {
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func created(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(body)
 }
 

@@ -23,8 +23,18 @@ const listExample = `  # The clusters that you may use
 func newList(e *env) *cobra.Command {
 	return group("list", "List what you may use", listExample,
 		newListOf(e, "clusters", "List the clusters that you may use", listClusters),
+		newListSpaces(e),
 		newListOf(e, "teams", "List the teams that you may see", listTeams),
 	)
+}
+
+func newListSpaces(e *env) *cobra.Command {
+	var cluster string
+	cmd := newListOf(e, "spaces", "List the spaces that you may use", func(ctx context.Context, e *env, o output.Options) error {
+		return listSpaces(ctx, e, o, cluster)
+	})
+	cmd.Flags().StringVar(&cluster, "cluster", "", "Cluster whose spaces are listed. Default: every cluster that you may use.")
+	return cmd
 }
 
 func newListOf(e *env, what, short string, list func(context.Context, *env, output.Options) error) *cobra.Command {

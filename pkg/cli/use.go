@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 
+	managementv1 "loft.sh/agent/apis/management/v1"
 	"loft.sh/agent/pkg/cli/failure"
 	"loft.sh/agent/pkg/cli/kubeconfig"
 	"loft.sh/agent/pkg/cli/session"
@@ -15,6 +16,9 @@ import (
 
 const useExample = `  # Point kubectl at a cluster
   loft use cluster eu
+
+  # Point it at a space
+  loft use space my-space
 
   # And back to the context before
   loft use -`
@@ -30,7 +34,7 @@ const useClusterExample = `  # Point kubectl at a cluster: at its direct endpoin
 
 func newUse(e *env) *cobra.Command {
 	var kubeconfigPath string
-	cmd := group("use", "Point kubectl at a cluster", useExample, newUseCluster(e))
+	cmd := group("use", "Point kubectl at a cluster or a space", useExample, newUseCluster(e), newUseSpace(e))
 	refuse := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 && args[0] == "-" {
@@ -100,6 +104,70 @@ func newUseCluster(e *env) *cobra.Command {
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "", "Namespace of the context.")
 	return cmd
 }
+
+const useSpaceExample = `  # Point kubectl at a space, in whichever cluster it is
+  loft use space my-space
+
+  # Where several clusters have one of that name
+  loft use space my-space --cluster eu`
+
+func newUseSpace(e *env) *cobra.Command {
+	var o contextOptions
+	var in spaceOptions
+	cmd := &cobra.Command{
+		Use:     "space [NAME]",
+		Short:   "Point kubectl at a space",
+		Example: useSpaceExample,
+		Args:    between(0, 1, "the space's name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.kubeconfig, _ = cmd.Flags().GetString("kubeconfig")
+			return useNamedSpace(cmd.Context(), e, optional(args), in, o)
+		},
+		ValidArgsFunction: completeSpaces(e),
+	}
+	o.addFlags(cmd.Flags())
+	in.addFlags(cmd.Flags())
+	return cmd
+}
+
+func useNamedSpace(ctx context.Context, e *env, name string, in spaceOptions, o contextOptions) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	v, err := e.visit()
+	if err != nil {
+		return err
+	}
+	if _, _, err := v.client.CheckVersion(ctx); err != nil {
+		return err
+	}
+	found, err := v.space(ctx, name, in.cluster)
+	if err != nil {
+		return err
+	}
+	cluster, err := v.client.Cluster(ctx, found.Cluster, e)
+	if err != nil {
+		return err
+	}
+	return v.useSpace(ctx, cluster, found.Space.Name, o)
+}
+
+// useSpace points kubectl at a space.
+func (v *visit) useSpace(ctx context.Context, cluster *managementv1.Cluster, name string, o contextOptions) error {
+	entry, err := v.route(ctx, destination{cluster: cluster, space: name}, o.routeOptions)
+	if err != nil {
+		return err
+	}
+	entry.Name, entry.Namespace = spaceContext(name, cluster.Name), name
+	written, err := v.write(ctx, entry, o)
+	if err == nil && written {
+		v.Donef("Successfully updated kube context to use space %s in cluster %s", name, cluster.Name)
+	}
+	return err
+}
+
+// spaceContext is the name of the context of a space.
+func spaceContext(space, cluster string) string { return "loft_" + space + "_" + cluster }
 
 // optional is the argument that may be left out.
 func optional(args []string) string {

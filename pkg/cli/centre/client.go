@@ -94,7 +94,7 @@ func (c *Client) CheckVersion(ctx context.Context) (string, http.Header, error) 
 		return "", nil, c.explain(err)
 	}
 	if response.StatusCode == http.StatusUnauthorized { // the key is sent here, too
-		return "", nil, c.refusedKey()
+		return "", nil, refusedKey(c.login)
 	}
 	if response.StatusCode != http.StatusOK || json.Unmarshal(body, &answer) != nil || answer.Major == "" {
 		return "", nil, fmt.Errorf("%s does not answer as a manager does (GET /version: %s): is the URL right?", c.login.Host, response.Status)

@@ -9,30 +9,33 @@ import (
 
 	"loft.sh/agent/pkg/cli/failure"
 	"loft.sh/agent/pkg/cli/network"
+	"loft.sh/agent/pkg/cli/session"
 )
 
-// explain says what an error of a request means for whoever typed the command. Refusals of a single
-// object keep their status, so that callers can say more.
-func (c *Client) explain(err error) error {
+func (c *Client) explain(err error) error { return Explain(c.login, err) }
+
+// Explain says what an error of a request to the manager of login means for whoever typed the command.
+// Refusals of a single object keep their status, so that callers can say more.
+func Explain(login session.Session, err error) error {
 	var status apierrors.APIStatus
 	switch {
 	case apierrors.IsUnauthorized(err):
-		return c.refusedKey()
+		return refusedKey(login)
 	case errors.As(err, &status):
-		return c.explainStatus(err, status)
+		return explainStatus(login, err, status)
 	default:
-		return c.explainNetwork(err)
+		return explainNetwork(login, err)
 	}
 }
 
-func (c *Client) explainStatus(err error, status apierrors.APIStatus) error {
+func explainStatus(login session.Session, err error, status apierrors.APIStatus) error {
 	if status.Status().Code == http.StatusTooManyRequests {
-		return &Unanswered{fmt.Errorf("%s has too much to do: try again (%w)", c.login.Host, err)}
+		return &Unanswered{fmt.Errorf("%s has too much to do: try again (%w)", login.Host, err)}
 	}
 	if status.Status().Code >= http.StatusInternalServerError {
-		return &Unanswered{fmt.Errorf("%s cannot answer: %w", c.login.Host, err)}
+		return &Unanswered{fmt.Errorf("%s cannot answer: %w", login.Host, err)}
 	}
-	return fmt.Errorf("%s: %w", c.login.Host, err)
+	return fmt.Errorf("%s: %w", login.Host, err)
 }
 
 // Unanswered says that the manager did not answer, which says nothing about the request itself.
@@ -45,16 +48,16 @@ func (u *Unanswered) Error() string { return u.Err.Error() }
 func (u *Unanswered) Unwrap() error { return u.Err }
 
 // refusedKey is a 401.
-func (c *Client) refusedKey() error {
-	return failure.NotLoggedInf("%s refused the access key: it is wrong, disabled or has ended; run 'loft login %s'", c.login.Host, c.login.Host)
+func refusedKey(login session.Session) error {
+	return failure.NotLoggedInf("%s refused the access key: it is wrong, disabled or has ended; run 'loft login %s'", login.Host, login.Host)
 }
 
-func (c *Client) explainNetwork(err error) error {
+func explainNetwork(login session.Session, err error) error {
 	kind, text := network.Explain(err)
-	message := fmt.Sprintf("%s cannot be reached: %s", c.login.Host, text)
+	message := fmt.Sprintf("%s cannot be reached: %s", login.Host, text)
 	switch kind {
 	case network.KindUnknownCA:
-		message += "; give its CA: loft login " + c.login.Host + " --certificate-authority FILE"
+		message += "; give its CA: loft login " + login.Host + " --certificate-authority FILE"
 	case network.KindNoTLS:
 		message += "; an http:// URL needs --insecure"
 	case network.KindTimeout:

@@ -17,7 +17,7 @@ import (
 const rounds = 6
 
 // noise is a difference that means nothing.
-const noise = 5 * time.Millisecond
+const noise = 20 * time.Millisecond
 
 // speed compares the direct way with that through the manager.
 func speed(ctx context.Context, p *patient) Finding {

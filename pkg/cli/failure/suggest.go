@@ -13,7 +13,7 @@ func Like(name string, names []string) []string {
 		distance int
 	}
 	var found []near
-	for _, candidate := range names {
+	for _, candidate := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		d := distance(strings.ToLower(name), strings.ToLower(candidate))
 		prefix := name != "" && (strings.HasPrefix(candidate, name) || strings.HasPrefix(name, candidate))
 		if d <= max(2, len(name)/3) || prefix {
@@ -37,7 +37,7 @@ func DidYouMean(name, kind string, names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	shown := slices.Sorted(slices.Values(names))
+	shown := slices.Compact(slices.Sorted(slices.Values(names)))
 	if len(shown) > 10 {
 		shown = append(shown[:10], "…")
 	}
