@@ -198,7 +198,7 @@ func (w *world) refused(t *testing.T, token string) {
 		if errors.As(err, &refusal) && refusal.Reason == accesstoken.ReasonRevoked {
 			return nil
 		}
-		return fmt.Errorf("verified with %v", err)
+		return errors.New("verified with " + fmt.Sprint(err))
 	})
 }
 

@@ -73,7 +73,7 @@ func revoked(manager *tokens.Service, token string) error {
 	if errors.As(err, &refusal) && refusal.Reason == accesstoken.ReasonRevoked {
 		return nil
 	}
-	return fmt.Errorf("got %v, want it to be revoked", err)
+	return errors.New("want it to be revoked, got " + fmt.Sprint(err))
 }
 
 // TestTwoManagersLoseNoIssuedToken has two managers issue to one person at the same time, and takes

@@ -226,7 +226,7 @@ func TestBrokenSecretIsNotReplaced(t *testing.T) {
 	for _, manager := range managers {
 		await(t, "problem", func() error {
 			if problem := manager.Keys.Problem(); problem == nil || !strings.Contains(problem.Error(), signingkeys.SecretName) {
-				return fmt.Errorf("the problem is %v", problem)
+				return errors.New("the problem is " + fmt.Sprint(problem))
 			}
 			return knows(manager, good) // those from before are good still
 		})
@@ -235,7 +235,7 @@ func TestBrokenSecretIsNotReplaced(t *testing.T) {
 	fresh := startManager(t)
 	await(t, "a new manager's problem", func() error {
 		if _, err := fresh.Keys.Ring(); err == nil || !strings.Contains(err.Error(), "put it right") {
-			return fmt.Errorf("the error is %v", err)
+			return errors.New("the error is " + fmt.Sprint(err))
 		}
 		return nil
 	})

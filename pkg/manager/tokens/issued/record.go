@@ -162,23 +162,16 @@ func (r *Record) Settle(owner Owner, now time.Time) (settled Record, changed, en
 // r is the zero Record where there is none. Where tokens from before must be revoked all together, the
 // new one is dated after that. The error says that the owner, or the key, cannot have a token now.
 func (r *Record) Extend(token Token, owner Owner, now time.Time) (extended Record, changed bool, err error) {
-	version := Version{}
+	version, usable := Version{}, true
 	if token.AccessKey != "" {
-		usable := false
-		if version, usable = owner.Key(token.AccessKey); !usable {
-			return *r, false, errGone
-		}
+		version, usable = owner.Key(token.AccessKey)
 	}
-	if !owner.Enabled {
+	if !owner.Enabled || !usable {
 		return *r, false, errGone
 	}
 	extended = r.clone()
-	if _, known := r.Keys[token.AccessKey]; r.outdated(owner) || token.AccessKey != "" && !known && len(r.Keys) >= maxKeys {
+	if r.outdated(owner) || r.full(token.AccessKey) {
 		extended, changed = r.cut(now), true
-	}
-	until := token.Expiry.Add(token.Expiry.Sub(now) / writeAhead).Unix()
-	if extended.Until < token.Expiry.Unix() {
-		extended.Until, changed = until, true
 	}
 	if !extended.Open || extended.Subject != token.Subject {
 		extended.Open, extended.Subject, extended.UID, changed = true, token.Subject, owner.UID, true
@@ -188,13 +181,29 @@ func (r *Record) Extend(token Token, owner Owner, now time.Time) (extended Recor
 			extended.Teams, changed = slices.Insert(extended.Teams, i, team), true
 		}
 	}
-	if token.AccessKey != "" && extended.Keys[token.AccessKey].Until < token.Expiry.Unix() {
-		if extended.Keys == nil {
-			extended.Keys = map[string]Key{}
-		}
-		extended.Keys[token.AccessKey], changed = Key{Version: version, Until: until}, true
+	return extended, extended.promise(token, version, now) || changed, nil
+}
+
+// promise makes r remember the token for as long as it lives, and some time more, so that the next one
+// changes nothing.
+func (r *Record) promise(token Token, version Version, now time.Time) (changed bool) {
+	until := token.Expiry.Add(token.Expiry.Sub(now) / writeAhead).Unix()
+	if r.Until < token.Expiry.Unix() {
+		r.Until, changed = until, true
 	}
-	return extended, changed, nil
+	if token.AccessKey != "" && r.Keys[token.AccessKey].Until < token.Expiry.Unix() {
+		if r.Keys == nil {
+			r.Keys = map[string]Key{}
+		}
+		r.Keys[token.AccessKey], changed = Key{Version: version, Until: until}, true
+	}
+	return changed
+}
+
+// full says whether r has no room for another key.
+func (r *Record) full(key string) bool {
+	_, known := r.Keys[key]
+	return key != "" && !known && len(r.Keys) >= maxKeys
 }
 
 // IssuedAt is the date of a token that is issued at now: the next second after the cutoff, where that

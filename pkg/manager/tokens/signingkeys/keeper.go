@@ -143,12 +143,12 @@ func (k *Keeper) set(s *state) {
 func (k *Keeper) read(secret *corev1.Secret) (*Ring, error) {
 	data, ok := secret.Data[DataKey]
 	if !ok {
-		return nil, fmt.Errorf("Secret %q has no key %q: put it back, or delete the Secret to have new keys and no token of the old ones accepted",
+		return nil, fmt.Errorf("signing keys in Secret %q: no key %q: put it back, or delete the Secret to have new keys and no token of the old ones accepted",
 			secret.Name, DataKey)
 	}
 	ring, err := parse(k.config.Issuer, data)
 	if err != nil {
-		return nil, fmt.Errorf("Secret %q, key %q: %w; put it right, or delete the Secret to have new keys and no token of the old ones accepted",
+		return nil, fmt.Errorf("signing keys in Secret %q, key %q: %w; put it right, or delete the Secret to have new keys and no token of the old ones accepted",
 			secret.Name, DataKey, err)
 	}
 	return ring, nil
@@ -193,7 +193,7 @@ func (k *Keeper) step(ctx context.Context) error {
 	plan := schedule{period: k.config.Rotation, maxLifetime: k.config.MaxLifetime, request: secret.Annotations[AnnotationRotate]}
 	next, err := plan.next(ring, k.config.Clock.Now())
 	if err != nil {
-		return fmt.Errorf("Secret %q: %w", SecretName, err)
+		return fmt.Errorf("signing keys in Secret %q: %w", SecretName, err)
 	}
 	if next == ring {
 		return nil
