@@ -11,13 +11,17 @@ import (
 const burstPause = time.Millisecond
 
 // bursts is the ResponseWriter of a stream. The reverse proxy flushes after every write; here the
-// first write after a pause is flushed at once and a burst once a millisecond. Replaying a
-// thousand events would otherwise be a thousand small writes to the client.
+// first write after a pause is flushed at once, and a burst is held and goes out once a millisecond.
+// Replaying a thousand events would otherwise be a thousand small writes to the client.
 type bursts struct {
 	http.ResponseWriter
 
 	lock    sync.Mutex
 	flushed time.Time
+	// held is what waits, in a borrowed buffer; nil between bursts.
+	held []byte
+	// failed is what became of the last write or flush that nobody waited for.
+	failed error
 	// timer is made by the first burst; most streams never have one.
 	timer   *time.Timer
 	waiting bool
@@ -31,7 +35,36 @@ func (b *bursts) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 func (b *bursts) Write(p []byte) (int, error) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	return b.ResponseWriter.Write(p)
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	if !b.waiting && time.Since(b.flushed) >= burstPause || len(p) > shortBuffer {
+		b.pour()
+		if b.failed != nil {
+			return 0, b.failed
+		}
+		return b.ResponseWriter.Write(p)
+	}
+	if len(b.held)+len(p) > shortBuffer {
+		b.pour()
+	}
+	if b.held == nil {
+		b.held = buffers[Short].Get()[:0]
+	}
+	b.held = append(b.held, p...)
+	return len(p), b.failed
+}
+
+// pour needs the lock; it writes what is held.
+func (b *bursts) pour() {
+	if b.held == nil {
+		return
+	}
+	if b.failed == nil {
+		_, b.failed = b.ResponseWriter.Write(b.held)
+	}
+	buffers[Short].Put(b.held[:shortBuffer])
+	b.held = nil
 }
 
 // FlushError flushes now, or soon.
@@ -42,7 +75,7 @@ func (b *bursts) FlushError() error {
 		return nil
 	}
 	now := time.Now()
-	if now.Sub(b.flushed) >= burstPause {
+	if b.held == nil && now.Sub(b.flushed) >= burstPause {
 		b.flushed = now
 		return http.NewResponseController(b.ResponseWriter).Flush()
 	}
@@ -55,7 +88,7 @@ func (b *bursts) FlushError() error {
 	return nil
 }
 
-// flushLate ends a pause. An error shows again with the next write.
+// flushLate ends a pause.
 func (b *bursts) flushLate() {
 	b.lock.Lock()
 	defer b.lock.Unlock()
@@ -63,14 +96,18 @@ func (b *bursts) flushLate() {
 	if b.ended {
 		return // the server's writer must not be used any more
 	}
+	b.pour()
 	b.flushed = time.Now()
-	_ = http.NewResponseController(b.ResponseWriter).Flush()
+	if err := http.NewResponseController(b.ResponseWriter).Flush(); b.failed == nil {
+		b.failed = err
+	}
 }
 
-// end stops flushing; what was written last is flushed by the server.
+// end writes what is held and stops flushing; what was written last is flushed by the server.
 func (b *bursts) end() {
 	b.lock.Lock()
 	defer b.lock.Unlock()
+	b.pour()
 	b.ended = true
 	if b.timer != nil {
 		b.timer.Stop()

@@ -226,7 +226,7 @@ func TestTakingRequestsBackCostsNoConnections(t *testing.T) {
 		ctx, takeBack := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() {
-			_, err := f.get(ctx, server, "/slow") //nolint:bodyclose // there is none
+			_, err := f.get(ctx, server, "/slow")
 			ended <- err
 		}()
 		await(t, arrived, "the request")
@@ -258,7 +258,7 @@ func TestRequestTakenBackWaitsAMoment(t *testing.T) {
 	})
 	ctx, takeBack := context.WithCancel(t.Context())
 	go func() {
-		_, err := f.get(ctx, f.upstream.base.String(), "/") //nolint:bodyclose // there is none
+		_, err := f.get(ctx, f.upstream.base.String(), "/")
 		ended <- err
 	}()
 	await(t, arrived, "the request")
@@ -274,7 +274,7 @@ func TestRequestThatIsLateEndsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	_, err := f.get(ctx, f.upstream.base.String(), "/") //nolint:bodyclose // there is none
+	_, err := f.get(ctx, f.upstream.base.String(), "/")
 	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took >= takenBack {
 		t.Errorf("error %v after %s", err, took)
 	}
