@@ -159,6 +159,9 @@ func (f *Forwarder) modifyResponse(res *http.Response) error {
 	if !call.Backend && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden && aboutAgent(res)) {
 		return errCredential
 	}
+	if call.Lane == Stream {
+		res.Body = &eager{ReadCloser: res.Body}
+	}
 	for _, name := range ownHeaders {
 		delete(res.Header, name)
 	}
