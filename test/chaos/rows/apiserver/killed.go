@@ -19,8 +19,9 @@ import (
 const (
 	// recovery is how long after the API server is ready a request may still fail.
 	recovery = 2 * time.Second
-	// settle is how long informers may take: client-go waits up to 30 s between its attempts.
-	settle = 45 * time.Second
+	// settle is how long informers, the direct one too, may take: client-go waits up to 30 s between
+	// its attempts, and with its jitter a minute.
+	settle = 90 * time.Second
 )
 
 func killed(ctx context.Context, env *chaos.Env) (*chaos.Result, error) {
