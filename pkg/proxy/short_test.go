@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -292,6 +293,8 @@ func TestAnswerThatNobodyReads(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			noLeak(t)
 			counted, f := newCounted(t, func(w http.ResponseWriter, _ *http.Request) {
+				// Without it the end of the answer would come a moment later.
+				w.Header().Set("Content-Length", strconv.Itoa(tc.size))
 				_, _ = w.Write(make([]byte, tc.size))
 			})
 			for range 2 {
