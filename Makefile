@@ -42,6 +42,7 @@ verify: ## Check generated code, lint and architecture
 .PHONY: generate
 generate: ## Write generated code anew
 	hack/update-codegen.sh
+	UPDATE_REFERENCE=1 go test -run TestReference ./pkg/cli
 
 .PHONY: bench
 bench: ## Measure the endpoint against the API server itself (BENCH_ARGS="--quick …"; BENCH_DIR for results)

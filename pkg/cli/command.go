@@ -45,7 +45,7 @@ func (e *env) commands() []*cobra.Command {
 		newUse(e), newToken(e),
 		newCreate(e), newDelete(e), newSleep(e), newWakeup(e),
 		newList(e), newDoctor(e),
-		newConnect(e), newDisconnect(e),
+		newConnect(e), newDisconnect(e), newStart(e),
 		newVersion(e),
 	}
 }
