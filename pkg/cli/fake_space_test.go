@@ -94,7 +94,7 @@ func (s fakeSpaces) sleepMode(w http.ResponseWriter, r *http.Request, namespace 
 		config.Spec, config.Status.LastActivity = given.Spec, given.Status.LastActivity
 		config.Status.SleepingSince, config.Status.SleepType = 0, ""
 		if config.Spec.ForceSleep {
-			config.Status.SleepingSince, config.Status.SleepType = time.Now().Add(-3 * time.Hour).Unix(), clusterv1.SleepTypeForced
+			config.Status.SleepingSince, config.Status.SleepType = time.Now().Add(-3*time.Hour).Unix(), clusterv1.SleepTypeForced
 		}
 		if config.Spec.ForceSleepDuration != nil {
 			config.Status.SleepType = clusterv1.SleepTypeForcedDuration
