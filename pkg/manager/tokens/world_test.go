@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +22,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	kubefake "k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	managementv1 "loft.sh/agent/apis/management/v1"
@@ -41,6 +47,8 @@ type world struct {
 	storage *fake.Clientset
 	clock   *clocktesting.FakeClock
 	policy  *access.Policy
+	// full has the central cluster take no ConfigMap more.
+	full atomic.Bool
 }
 
 func named(name string) metav1.ObjectMeta {
@@ -72,11 +80,45 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 func newWorldOf(t *testing.T, change func(*Options), objects ...runtime.Object) *world {
 	t.Helper()
 	w := &world{kube: kubefake.NewClientset(), storage: fake.NewSimpleClientset(), clock: clocktesting.NewFakeClock(testNow)}
+	lockOptimistically(w.kube)
+	w.kube.PrependReactor("create", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return w.full.Load(), nil, errors.New("no answer from etcd")
+	})
 	for _, object := range objects {
 		w.create(t, object)
 	}
 	w.start(t, change)
 	return w
+}
+
+// lockOptimistically adds to the fake what real API servers do: it refuses an update of a version that is
+// not the newest.
+func lockOptimistically(client *kubefake.Clientset) {
+	versions, lock := 0, sync.Mutex{}
+	stamp := func(action clienttesting.Action) (bool, runtime.Object, error) {
+		lock.Lock()
+		defer lock.Unlock()
+		object, err := meta.Accessor(action.(clienttesting.CreateAction).GetObject()) // updates have it too
+		if err != nil {
+			return true, nil, err
+		}
+		if action.GetVerb() == "update" {
+			stored, err := client.Tracker().Get(action.GetResource(), action.GetNamespace(), object.GetName())
+			if err != nil {
+				return true, nil, err
+			}
+			if newest, err := meta.Accessor(stored); err != nil || newest.GetResourceVersion() != object.GetResourceVersion() {
+				return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), object.GetName(), err)
+			}
+		}
+		versions++
+		object.SetResourceVersion(strconv.Itoa(versions))
+		return false, nil, nil
+	}
+	for _, resource := range []string{"configmaps", "secrets"} {
+		client.PrependReactor("create", resource, stamp)
+		client.PrependReactor("update", resource, stamp)
+	}
 }
 
 // start starts the manager, with the central cluster as it is.
