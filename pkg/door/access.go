@@ -24,8 +24,8 @@ type Caller struct {
 // Authenticator says who makes a request.
 type Authenticator interface {
 	// Authenticate returns who made r. An error that wraps bearer.ErrUnchecked means that nobody could
-	// tell, and is answered with 503; API status errors 429 and 503 are answered as they are; any other
-	// error means that the credential is missing or wrong.
+	// tell, and is answered with 503; API status errors 401, 403, 429 and 503 are answered as they
+	// are; any other error means that the credential is missing or wrong.
 	Authenticate(r *http.Request) (Caller, error)
 }
 

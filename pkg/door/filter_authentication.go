@@ -44,7 +44,10 @@ func (c *Config) refuseUnauthenticated(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, bearer.ErrUnchecked):
 		c.refuse(w, r, statuserr.Unavailable("the credential cannot be checked at the moment", retryAfterSeconds))
-	case apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err):
+	case apierrors.IsUnauthorized(err):
+		refuseStranger(w)
+		c.refuse(w, r, err)
+	case apierrors.IsForbidden(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err):
 		c.refuse(w, r, err)
 	default:
 		c.refuseToken(w, r, err)
@@ -52,10 +55,12 @@ func (c *Config) refuseUnauthenticated(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Config) refuseToken(w http.ResponseWriter, r *http.Request, err error) {
-	// Strangers get no connection to keep: it is how rapid resets are made (CVE-2023-44487).
-	w.Header().Set("Connection", "close")
+	refuseStranger(w)
 	c.refuse(w, r, apierrors.NewUnauthorized(unauthorizedMessage(err)))
 }
+
+// refuseStranger lets strangers keep no connection: it is how rapid resets are made (CVE-2023-44487).
+func refuseStranger(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
 // unauthorizedMessage begins with the API server's own word, which clients look for.
 func unauthorizedMessage(err error) string {

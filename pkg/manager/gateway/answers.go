@@ -15,16 +15,16 @@ const retryAfterSeconds = 1
 
 // inspect tells answers of the agent, which bear its mark, from those of the API server in front.
 func (c *connected) inspect(res *http.Response, call *proxy.Call) error {
-	if _, marked := res.Header[doors.AgentHeader]; marked {
-		if res.StatusCode == http.StatusUnauthorized && !call.Backend {
-			// The client's credential is good, so it must not hear of another that is not.
-			return c.agentMissing("does not know the cluster's API server as its aggregator")
-		}
+	_, marked := res.Header[doors.AgentHeader]
+	if marked && res.StatusCode == http.StatusUnauthorized && !call.Backend {
+		// The client's credential is good, so it must not hear of another that is not.
+		return c.agentMissing("does not know the cluster's API server as its aggregator")
+	}
+	// Only what the API server says itself about credentials and impersonation is about the manager's.
+	call.Backend = marked
+	if marked {
 		return nil
 	}
-	// So it is the API server's own, and no backend's behind it: what it says about credentials is about
-	// the manager's.
-	call.Backend = false
 	switch {
 	case res.StatusCode == http.StatusNotFound:
 		return c.agentMissing("is not installed: its API service does not exist")

@@ -21,6 +21,8 @@ func TestMissingAgentIsNeverTakenForAnAnswer(t *testing.T) {
 		{"the agent's own not found", list, true, http.StatusNotFound, "404 page not found", http.StatusNotFound, ""},
 		{"the agent's own unavailable", list, true, http.StatusServiceUnavailable, "x", http.StatusServiceUnavailable, ""},
 		{"the backend's unauthorized", backend, true, http.StatusUnauthorized, "log in", http.StatusUnauthorized, ""},
+		{"whom the client may not impersonate", list, true, http.StatusForbidden,
+			`{"message":"users \"bob\" is forbidden: User \"alice\" cannot impersonate resource"}`, http.StatusForbidden, ""},
 		{"no API service", list, false, http.StatusNotFound, "404 page not found", http.StatusServiceUnavailable, `the agent of cluster "eu" is not installed`},
 		{"no API service, for a backend", backend, false, http.StatusNotFound, "404 page not found", http.StatusServiceUnavailable, `the agent of cluster "eu" is not installed`},
 		{"no API service, for a watch", list + "?watch=true", false, http.StatusNotFound, "404 page not found", http.StatusServiceUnavailable, "is not installed"},
