@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -87,11 +88,13 @@ type Host struct {
 	objects map[string]map[string]any // by path
 	// answers replace what the fake would say, by method and path.
 	answers map[string]http.HandlerFunc
-	writes  []string
+	// statuses are what the cluster itself says of objects, by path.
+	statuses map[string]any
+	writes   []string
 }
 
 func newHost(uid string) *Host {
-	h := &Host{objects: map[string]map[string]any{}, answers: map[string]http.HandlerFunc{}}
+	h := &Host{objects: map[string]map[string]any{}, answers: map[string]http.HandlerFunc{}, statuses: map[string]any{}}
 	h.objects["/api/v1/namespaces/kube-system"] = map[string]any{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "kube-system", "uid": uid},
 	}
@@ -107,6 +110,13 @@ func (h *Host) Answer(method, path string, handler http.HandlerFunc) {
 		return
 	}
 	h.answers[method+" "+path] = handler
+}
+
+// SetStatus has an object, once it is there, show a status that no writer changes.
+func (h *Host) SetStatus(path string, status any) {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	h.statuses[path] = status
 }
 
 // Set puts an object at a path, as somebody else would.
@@ -176,6 +186,10 @@ func (h *Host) get(w http.ResponseWriter, r *http.Request, path string) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	if object, found := h.objects[path]; found {
+		if status := h.statuses[path]; status != nil {
+			object = maps.Clone(object)
+			object["status"] = status
+		}
 		write(w, http.StatusOK, object)
 		return
 	}

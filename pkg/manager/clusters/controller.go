@@ -87,6 +87,7 @@ func New(c Config) (*Controller, error) {
 	}
 	controller.hosts = hosts.New(c.Connections, controller.clusters, c.RequestTimeout, c.Clock)
 	controller.bound = newBound(controller)
+	controller.makeLanes()
 	// Asking for an informer has the factory make it.
 	for _, informer := range controller.informers() {
 		_ = informer.HasSynced()
@@ -105,10 +106,7 @@ func (c *Controller) informers() map[string]cache.SharedIndexInformer {
 // Run keeps clusters until ctx is done and all work has ended. It may be called again after that, as a
 // manager that leads again does.
 func (c *Controller) Run(ctx context.Context) error {
-	c.agent = c.lanes("agent", c.syncAgent, clusterIsDead)
-	c.trust = c.lanes("trust", c.syncTrust, clusterIsDead)
-	c.access = c.lanes("access", c.syncAccess, clusterIsDead)
-	c.endpoint = c.lanes("endpoint", c.syncEndpoint, endpointIsDead)
+	c.makeLanes()
 	synced := make([]cache.InformerSynced, 0, len(c.informers()))
 	for _, informer := range c.informers() {
 		synced = append(synced, informer.HasSynced)
@@ -130,6 +128,13 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	running.Wait()
 	return nil
+}
+
+func (c *Controller) makeLanes() {
+	c.agent = c.lanes("agent", c.syncAgent, clusterIsDead)
+	c.trust = c.lanes("trust", c.syncTrust, clusterIsDead)
+	c.access = c.lanes("access", c.syncAccess, clusterIsDead)
+	c.endpoint = c.lanes("endpoint", c.syncEndpoint, endpointIsDead)
 }
 
 func (c *Controller) lanes(name string, work func(context.Context, string) (lanes.Result, error), dead func(*storagev1.Cluster) bool) *lanes.Lanes {
