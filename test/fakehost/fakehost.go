@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
@@ -134,10 +135,7 @@ func (h *Host) Object(path string) map[string]any {
 	if !found {
 		return nil
 	}
-	data, _ := json.Marshal(object)
-	var clone map[string]any
-	_ = json.Unmarshal(data, &clone)
-	return clone
+	return runtime.DeepCopyJSON(object)
 }
 
 // Paths returns the paths of all objects with that prefix.

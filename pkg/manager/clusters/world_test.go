@@ -204,7 +204,8 @@ func (w *world) setSecret(t *testing.T, name string, kubeconfig []byte) {
 	if err == nil {
 		_, err = client.Update(t.Context(), secret, metav1.UpdateOptions{})
 	} else {
-		_, err = client.Create(t.Context(), secret, metav1.CreateOptions{})
+		// The client itself looks through every type that there is.
+		err = w.secrets.Tracker().Add(secret)
 	}
 	if err != nil {
 		t.Fatal(err)

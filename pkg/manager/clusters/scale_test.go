@@ -1,0 +1,93 @@
+package clusters
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	storagev1 "loft.sh/agent/apis/storage/v1"
+	"loft.sh/agent/test/fakehost"
+)
+
+const (
+	many = 1000
+	// dead of them accept connections and never answer, which is the dearest way to be dead.
+	dead = 50
+	// promise is how soon a change reaches those that live.
+	promise = 10 * time.Second
+)
+
+// TestTheDeadHoldUpNobodyAmongAThousand changes trust and access for a thousand clusters, while fifty of
+// them are dead, first as nobody knows yet which.
+func TestTheDeadHoldUpNobodyAmongAThousand(t *testing.T) {
+	options := slowly()
+	options.Workers, options.RequestTimeout = NewOptions().Workers, 2*time.Second
+	w := newWorld(t, options, user("alice", false))
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.server.Certificate().Raw})
+	var alive []*fakehost.Host
+	for i := range many {
+		name := fmt.Sprintf("c%03d", i)
+		host, cluster := w.add(t, name)
+		// What an install costs is not what is measured.
+		cluster.Annotations = map[string]string{storagev1.AnnotationIgnoreAgent: "true"}
+		host.Set("/api/v1/namespaces/loft", map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "loft"}})
+		if i%(many/dead) == 0 {
+			w.setSecret(t, name, fakehost.Kubeconfig("https://"+silent.Addr().String(), ca))
+		} else {
+			alive = append(alive, host)
+		}
+		w.create(t, cluster)
+	}
+	measure := func(what string, bound time.Duration, reached func(*fakehost.Host) bool) {
+		t.Helper()
+		begun := time.Now()
+		waiting := slices.Clone(alive)
+		err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 3*promise, true, func(context.Context) (bool, error) {
+			waiting = slices.DeleteFunc(waiting, reached)
+			return len(waiting) == 0, nil
+		})
+		if err != nil {
+			t.Fatalf("%s: %v, in %d clusters", what, err, len(waiting))
+		}
+		took := time.Since(begun)
+		t.Logf("%s: %s", what, took.Round(10*time.Millisecond))
+		if took > bound {
+			t.Errorf("%s took %s, more than %s", what, took, bound)
+		}
+	}
+	w.run(t)
+	// Whoever begins has to find out first who is dead.
+	measure("the first bundle", 3*promise, func(h *fakehost.Host) bool { return bundleIn(h) != "" })
+	version := w.bundles.change()
+	measure("a changed bundle", promise, func(h *fakehost.Host) bool { return strings.Contains(bundleIn(h), version) })
+	access := viewers(1, "alice")
+	access.Spec.Clusters = []string{storagev1.Everything}
+	if _, err := w.central.StorageV1().ClusterAccesses().Create(t.Context(), access, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	measure("an access", promise, func(h *fakehost.Host) bool { return may(h, "alice", true)() })
+	version = w.bundles.change()
+	measure("a bundle once the dead are known", promise, func(h *fakehost.Host) bool { return strings.Contains(bundleIn(h), version) })
+	await(t, "the dead", func() bool {
+		found := 0
+		for _, cluster := range w.controller.clusters() {
+			if clusterIsDead(cluster) {
+				found++
+			}
+		}
+		return found == dead
+	})
+}
