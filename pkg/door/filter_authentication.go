@@ -10,12 +10,19 @@ import (
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/klog/v2"
 
+	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/bearer"
 	"loft.sh/agent/pkg/statuserr"
 )
 
 // retryAfterSeconds is for answers that a moment later may be others.
 const retryAfterSeconds = 1
+
+// Annotations of an audit record: the jti of a direct endpoint token, and the name of its access key.
+const (
+	tokenAnnotation     = "cluster.loft.sh/token-id"
+	accessKeyAnnotation = "cluster.loft.sh/access-key"
+)
 
 // withAuthentication answers 401 where the credential is missing or wrong and 503 where it could
 // not be checked. Both are audited.
@@ -32,9 +39,22 @@ func (c *Config) withAuthentication(next http.Handler) http.Handler {
 			return
 		}
 		r.Header.Del("Authorization")
+		auditToken(r.Context(), caller.Token)
 		TargetFrom(r.Context()).user = caller.User.GetName()
 		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), &caller)))
 	})
+}
+
+// auditToken writes down by which direct endpoint token somebody came, and from which access key it is, so
+// that whoever reads the record can revoke just these.
+func auditToken(ctx context.Context, token *accesstoken.Identity) {
+	switch {
+	case token == nil:
+	case token.AccessKey == "":
+		audit.AddAuditAnnotations(ctx, tokenAnnotation, token.ID)
+	default:
+		audit.AddAuditAnnotations(ctx, tokenAnnotation, token.ID, accessKeyAnnotation, token.AccessKey)
+	}
 }
 
 type failureKey struct{}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4/jwt"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
 	"loft.sh/agent/pkg/accesstoken"
 )
@@ -96,4 +97,19 @@ func TestRevokedTeamIsRefused(t *testing.T) {
 		return nil
 	})
 	whoami(t, port, clusterPath, bearer(same))
+}
+
+// TestAuditNamesTokenAndKey finds in the agent's record what revokes a token that somebody misuses.
+func TestAuditNamesTokenAndKey(t *testing.T) {
+	claims := person("audited")
+	claims.ID, claims.AccessKey = "audited-token", "audited-key"
+	agent := uniqueAgent()
+	whoami(t, rawPorts(t)[0], clusterPath, bearer(sign(t, claims)), "User-Agent: "+agent)
+	for _, event := range audited(t, shared.AgentAuditLog(), func(e *auditv1.Event) bool { return e.UserAgent == agent }) {
+		for annotation, want := range map[string]string{"cluster.loft.sh/token-id": "audited-token", "cluster.loft.sh/access-key": "audited-key"} {
+			if got := event.Annotations[annotation]; got != want {
+				t.Errorf("annotation %s is %q, want %q", annotation, got, want)
+			}
+		}
+	}
 }

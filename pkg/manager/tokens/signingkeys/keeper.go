@@ -121,11 +121,13 @@ func (k *Keeper) observe(object any) {
 	}
 	ring, err := k.read(secret)
 	if err != nil {
+		keysUnreadable.Set(1)
 		klog.ErrorS(err, "Signing keys cannot be read, those known before are kept", "known", k.state.Load().ring != nil)
 		k.set(&state{ring: k.state.Load().ring, problem: err})
 		return
 	}
 	keysTrusted.Set(float64(len(ring.keys)))
+	keysUnreadable.Set(0)
 	k.set(&state{ring: ring})
 }
 
