@@ -3,6 +3,7 @@ package issued
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +22,10 @@ type Watcher struct {
 	records   corelisters.ConfigMapNamespaceLister
 	revoked   corelisters.ConfigMapNamespaceLister
 	synced    []cache.InformerSynced
+
+	lock sync.Mutex
+	// read holds what was read out of ConfigMaps that are still the newest: reading is most of the work.
+	read map[*corev1.ConfigMap]Stored
 }
 
 // NewWatcher returns a Watcher that knows nothing before Run. notify is called at each change, and must
@@ -68,16 +73,23 @@ func (w *Watcher) WaitForSync(ctx context.Context) bool {
 	return cache.WaitForCacheSync(ctx.Done(), w.synced...)
 }
 
-// Records returns all records. The error says that there is one of which not even the subject is known.
+// Records returns all records, which are shared and must not be changed. The error says that there is one of which not even the subject is known.
 func (w *Watcher) Records() ([]Stored, error) {
 	configMaps, err := w.records.List(labels.SelectorFromSet(labels.Set{Label: labelValue}))
 	if err != nil {
 		return nil, fmt.Errorf("list issued tokens: %w", err)
 	}
-	all := make([]Stored, 0, len(configMaps))
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	all, read := make([]Stored, 0, len(configMaps)), make(map[*corev1.ConfigMap]Stored, len(configMaps))
+	defer func() { w.read = read }()
 	var lost []string
 	for _, configMap := range configMaps {
-		stored := Read(configMap)
+		stored, known := w.read[configMap]
+		if !known {
+			stored = Read(configMap)
+		}
+		read[configMap] = stored
 		if stored.Subject == "" {
 			lost = append(lost, configMap.Name)
 			continue
