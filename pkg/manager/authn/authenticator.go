@@ -49,52 +49,70 @@ type Authenticator struct {
 func (a *Authenticator) Authenticate(r *http.Request) (door.Caller, error) {
 	token := bearer.Token(r.Header)
 	if token == "" {
+		count(methodNone, resultRefused)
 		return door.Caller{}, unauthorized("no credential: send an access key as bearer token")
 	}
 	caller, err := a.Keys.known(token)
 	if err == nil {
+		count(methodKey, resultAuthenticated)
 		return caller, nil
 	}
 	address := doors.ClientIP(r)
 	if wait := a.Limiter.take(address); wait > 0 {
+		count(methodNone, resultLimited)
 		return door.Caller{}, apierrors.NewTooManyRequests(
 			"too many failed attempts to authenticate from your address", int(math.Ceil(wait.Seconds())))
 	}
+	method := methodKey
 	if errors.Is(err, errUnknown) {
-		caller, err = a.ask(r.Context(), token)
+		caller, method, err = a.ask(r.Context(), token)
 	}
 	if err == nil || errors.Is(err, bearer.ErrUnchecked) {
 		a.Limiter.giveBack(address)
 	}
+	count(method, result(err))
 	return caller, refusal(r.Context(), err)
 }
 
-// ask finds out about a token that no known access key is.
-func (a *Authenticator) ask(ctx context.Context, token string) (door.Caller, error) {
+func result(err error) string {
+	switch {
+	case err == nil:
+		return resultAuthenticated
+	case errors.Is(err, bearer.ErrUnchecked):
+		return resultUnchecked
+	}
+	return resultRefused
+}
+
+// ask finds out about a token that no known access key is. method is who was asked last.
+func (a *Authenticator) ask(ctx context.Context, token string) (caller door.Caller, method string, err error) {
 	if len(token) > bearer.MaxReviewedToken {
-		return door.Caller{}, errors.New("the bearer token is too large")
+		return door.Caller{}, methodNone, errors.New("the bearer token is too large")
 	}
 	if !isJWT(token) {
 		if caller, err := a.Keys.find(ctx, token); !errors.Is(err, errUnknown) {
-			return caller, err
+			return caller, methodKey, err
 		}
 	}
 	if a.OIDC != nil {
-		if response, ok, err := a.OIDC.AuthenticateToken(ctx, token); ok || err != nil {
-			if err != nil {
-				return door.Caller{}, err
-			}
-			return a.stranger(response.User, token, false)
+		response, ok, err := a.OIDC.AuthenticateToken(ctx, token)
+		switch {
+		case err != nil:
+			return door.Caller{}, methodProvider, err
+		case ok:
+			caller, err := a.stranger(response.User, token, false)
+			return caller, methodProvider, err
 		}
 	}
 	response, ok, err := a.Reviewer.AuthenticateToken(ctx, token)
 	switch {
 	case err != nil:
-		return door.Caller{}, err
+		return door.Caller{}, methodReview, err
 	case !ok:
-		return door.Caller{}, errUnknown
+		return door.Caller{}, methodReview, errUnknown
 	}
-	return a.stranger(response.User, token, true)
+	caller, err = a.stranger(response.User, token, true)
+	return caller, methodReview, err
 }
 
 // stranger is who somebody else says it is. The central cluster's word about its own groups is taken.
