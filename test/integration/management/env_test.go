@@ -39,6 +39,9 @@ type environment struct {
 	dir     string
 	// url is the outer door.
 	url, auditLog string
+	// innerPort is where the aggregator reaches the manager, innerCA what it verifies it with.
+	innerPort int32
+	innerCA   []byte
 	// keys are access keys by name of user.
 	keys map[string]string
 
@@ -198,6 +201,7 @@ func (e *environment) startManager(ctx context.Context) error {
 		return err
 	}
 	o.SecureServing.Listener, o.SecureServing.BindPort = inner, inner.Addr().(*net.TCPAddr).Port
+	e.innerPort = int32(o.SecureServing.BindPort) //nolint:gosec // a port
 	public, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -214,6 +218,7 @@ func (e *environment) runManager(ctx context.Context, o *manager.Options) error 
 	if err := errors.Join(o.Validate()...); err != nil {
 		return err
 	}
+	e.innerCA, _ = o.SecureServing.ServerCert.GeneratedCert.CurrentCertKeyContent()
 	var running context.Context
 	running, e.cancel = context.WithCancel(context.Background())
 	e.ended = make(chan error, 1)
