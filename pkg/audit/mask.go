@@ -10,7 +10,7 @@ import (
 )
 
 // WithoutBodies has bodies of requests for resources, and of the answers, never recorded, whatever the
-// policy says: they hold secrets.
+// policy says: they hold secrets. A subresource is named "resource/subresource".
 func WithoutBodies(policy audit.PolicyRuleEvaluator, resources ...schema.GroupResource) audit.PolicyRuleEvaluator {
 	if policy == nil {
 		return nil
@@ -27,6 +27,9 @@ type withoutBodies struct {
 func (w withoutBodies) EvaluatePolicyRule(a authorizer.Attributes) audit.RequestAuditConfig {
 	config := w.policy.EvaluatePolicyRule(a)
 	asked := schema.GroupResource{Group: a.GetAPIGroup(), Resource: a.GetResource()}
+	if a.GetSubresource() != "" {
+		asked.Resource += "/" + a.GetSubresource()
+	}
 	if config.Level.Less(auditinternal.LevelRequest) || !slices.Contains(w.resources, asked) {
 		return config
 	}

@@ -15,21 +15,25 @@ func TestBodiesWithSecretsAreNotRecorded(t *testing.T) {
 		name     string
 		level    auditinternal.Level
 		resource schema.GroupResource
+		sub      string
 		want     auditinternal.Level
 	}{
-		{"secret", auditinternal.LevelRequestResponse, schema.GroupResource{Group: "g", Resource: "keys"}, auditinternal.LevelMetadata},
-		{"secret in a request", auditinternal.LevelRequest, schema.GroupResource{Group: "g", Resource: "keys"}, auditinternal.LevelMetadata},
-		{"not recorded", auditinternal.LevelNone, schema.GroupResource{Group: "g", Resource: "keys"}, auditinternal.LevelNone},
-		{"metadata", auditinternal.LevelMetadata, schema.GroupResource{Group: "g", Resource: "keys"}, auditinternal.LevelMetadata},
-		{"another group", auditinternal.LevelRequestResponse, schema.GroupResource{Group: "h", Resource: "keys"}, auditinternal.LevelRequestResponse},
-		{"another resource", auditinternal.LevelRequestResponse, schema.GroupResource{Group: "g", Resource: "things"}, auditinternal.LevelRequestResponse},
+		{"secret", auditinternal.LevelRequestResponse, schema.GroupResource{Group: "g", Resource: "keys"}, "", auditinternal.LevelMetadata},
+		{"secret in a request", auditinternal.LevelRequest, schema.GroupResource{Group: "g", Resource: "keys"}, "", auditinternal.LevelMetadata},
+		{"not recorded", auditinternal.LevelNone, schema.GroupResource{Group: "g", Resource: "keys"}, "", auditinternal.LevelNone},
+		{"metadata", auditinternal.LevelMetadata, schema.GroupResource{Group: "g", Resource: "keys"}, "", auditinternal.LevelMetadata},
+		{"another group", auditinternal.LevelRequestResponse, schema.GroupResource{Group: "h", Resource: "keys"}, "", auditinternal.LevelRequestResponse},
+		{"a subresource", auditinternal.LevelRequest, schema.GroupResource{Group: "g", Resource: "things"}, "secret", auditinternal.LevelMetadata},
+		{"another subresource", auditinternal.LevelRequest, schema.GroupResource{Group: "g", Resource: "things"}, "status", auditinternal.LevelRequest},
+		{"another resource", auditinternal.LevelRequestResponse, schema.GroupResource{Group: "g", Resource: "things"}, "", auditinternal.LevelRequestResponse},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			all := policy.NewPolicyRuleEvaluator(&auditinternal.Policy{Rules: []auditinternal.PolicyRule{{Level: tt.level}}})
-			masked := WithoutBodies(all, schema.GroupResource{Group: "g", Resource: "keys"})
+			masked := WithoutBodies(all, schema.GroupResource{Group: "g", Resource: "keys"},
+				schema.GroupResource{Group: "g", Resource: "things/secret"})
 			got := masked.EvaluatePolicyRule(authorizer.AttributesRecord{
-				APIGroup: tt.resource.Group, Resource: tt.resource.Resource, Verb: "create", ResourceRequest: true,
+				APIGroup: tt.resource.Group, Resource: tt.resource.Resource, Subresource: tt.sub, Verb: "create", ResourceRequest: true,
 			})
 			if got.Level != tt.want {
 				t.Errorf("level %s, want %s", got.Level, tt.want)

@@ -1,15 +1,21 @@
 package manager
 
 import (
+	"errors"
 	"net/http"
 
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
 	genericserver "k8s.io/apiserver/pkg/server"
 
+	"loft.sh/agent/pkg/door"
 	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/manager/authn"
 	"loft.sh/agent/pkg/manager/registry/view"
 	"loft.sh/agent/pkg/statuserr"
 )
+
+var errNobody = errors.New("no credential")
 
 // chains builds the generic server's handler chain twice: for the aggregator, which says by certificate
 // who asks, and for the outer doors, where door has found it out.
@@ -19,10 +25,11 @@ func (c *Config) chains(apiHandler http.Handler, g *genericserver.Config) http.H
 	outer.Authentication.Authenticator = authn.FromFilter()
 	outer.Authentication.RequestHeaderConfig = nil
 	ready := c.withPeople(g)
-	c.outerAPI = ready(c.door.With(genericserver.DefaultBuildHandlerChain(apiHandler, &outer)))
+	c.outerAPI = ready(withProxy(c.gateway, c.door.With(genericserver.DefaultBuildHandlerChain(apiHandler, &outer))))
 	inner := genericserver.DefaultBuildHandlerChain(apiHandler, g)
+	proxy := c.gateway.Inner(byConnection{g.Authentication.Authenticator})
 	return c.shutdown.Drain.Handler(doors.Routes{
-		Table:    []doors.Route{{Path: "/apis", Handler: ready(inner)}},
+		Table:    []doors.Route{{Path: "/apis", Handler: ready(withProxy(proxy, inner))}},
 		Fallback: inner,
 	})
 }
@@ -40,4 +47,19 @@ func (c *Config) withPeople(g *genericserver.Config) func(http.Handler) http.Han
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// byConnection says who comes to the inner listener.
+type byConnection struct{ authenticator.Request }
+
+// Authenticate implements door.Authenticator.
+func (b byConnection) Authenticate(r *http.Request) (door.Caller, error) {
+	response, ok, err := b.AuthenticateRequest(r)
+	switch {
+	case err != nil:
+		return door.Caller{}, err
+	case !ok || response.User.GetName() == user.Anonymous:
+		return door.Caller{}, errNobody
+	}
+	return door.Caller{User: response.User}, nil
 }

@@ -8,8 +8,10 @@ import (
 
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 
 	managementv1 "loft.sh/agent/apis/management/v1"
@@ -22,6 +24,8 @@ import (
 	"loft.sh/agent/pkg/manager/access"
 	"loft.sh/agent/pkg/manager/authn"
 	"loft.sh/agent/pkg/manager/bootstrap"
+	"loft.sh/agent/pkg/manager/connection"
+	"loft.sh/agent/pkg/manager/gateway"
 	"loft.sh/agent/pkg/manager/registry"
 	"loft.sh/agent/pkg/manager/tokens"
 	"loft.sh/agent/pkg/statuserr"
@@ -50,9 +54,14 @@ type Config struct {
 	informers     externalversions.SharedInformerFactory
 	policy        *access.Policy
 
-	tokens   *tokens.Service
-	leader   *leader
-	activity *authn.Activity
+	tokens *tokens.Service
+	leader *leader
+	// secrets are those of the manager's namespace.
+	secrets     informers.SharedInformerFactory
+	connections *connection.Connections
+	events      events.EventBroadcaster
+	gateway     *gateway.Gateway
+	activity    *authn.Activity
 	// oidc is nil where there are no identity providers.
 	oidc *authn.OIDC
 	// door authenticates in front of the outer doors.
@@ -73,7 +82,7 @@ func NewConfig(ctx context.Context, o *Options) (*Config, error) {
 	_, codecs := registry.Scheme()
 	c := &Config{generic: genericserver.NewConfig(codecs)}
 	for _, step := range []func(context.Context, *Options) error{
-		c.applyCentral, c.applyGeneric, c.applyOpenAPI, c.applyAccess, c.applyTokens, c.applyLeader, c.applyDoor, c.applyTracing, c.applyListeners,
+		c.applyCentral, c.applyGeneric, c.applyOpenAPI, c.applyAccess, c.applyTokens, c.applyLeader, c.applyClusters, c.applyTracing, c.applyDoor, c.applyGateway, c.applyListeners,
 	} {
 		if err := step(ctx, o); err != nil {
 			return nil, err
@@ -118,7 +127,8 @@ func (c *Config) applyGeneric(_ context.Context, o *Options) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	g.AuditPolicyRuleEvaluator = audit.WithoutBodies(g.AuditPolicyRuleEvaluator, managementv1.Resource("ownedaccesskeys"),
-		managementv1.Resource("directclusterendpointtokens"))
+		managementv1.Resource("directclusterendpointtokens"), managementv1.Resource("clusters/kubeconfig"))
+	c.shutdown = listen.NewShutdown(g.ShutdownDelayDuration, g.RequestTimeout+centralGrace, g.ShutdownWatchTerminationGracePeriod)
 	return nil
 }
 
@@ -214,7 +224,6 @@ func (c *Config) applyListeners(_ context.Context, o *Options) error {
 		c.inner = listen.NewListener(g.SecureServing.Listener, c.maxConnections, 0, listenMetrics)
 		g.SecureServing.Listener = c.inner
 	}
-	c.shutdown = listen.NewShutdown(g.ShutdownDelayDuration, g.RequestTimeout+centralGrace, g.ShutdownWatchTerminationGracePeriod)
 	c.certificates = listen.NewCertificates(listenMetrics)
 	c.certificates.Add("inner", o.SecureServing.SecureServingOptions)
 	if o.Public.Serving.BindPort != 0 {

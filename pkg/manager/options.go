@@ -24,6 +24,7 @@ import (
 	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/manager/authn"
 	"loft.sh/agent/pkg/manager/bootstrap"
+	"loft.sh/agent/pkg/manager/clusters"
 	"loft.sh/agent/pkg/manager/tokens"
 	"loft.sh/agent/pkg/observe"
 )
@@ -45,6 +46,9 @@ type Options struct {
 	Audit          *genericoptions.AuditOptions
 	People         *authn.Options
 	Tokens         *tokens.Options
+	Clusters       *clusters.Options
+	// PingPeriod is how long an exec, attach or port-forward may be silent towards the client.
+	PingPeriod     time.Duration
 	LeaderElection componentconfig.LeaderElectionConfiguration
 	Listen         *listen.Options
 	Tracing        *observe.TracingOptions
@@ -53,6 +57,9 @@ type Options struct {
 
 // reviewBackoff bounds what a request waits for an answer about permissions that does not come.
 var reviewBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 3, Jitter: 0.2}
+
+// defaultPingPeriod is well below the minute after which load balancers end a silent connection.
+const defaultPingPeriod = 25 * time.Second
 
 // NewOptions returns the defaults.
 func NewOptions() *Options {
@@ -66,6 +73,8 @@ func NewOptions() *Options {
 		Audit:          genericoptions.NewAuditOptions(),
 		People:         authn.NewOptions(),
 		Tokens:         tokens.NewOptions(),
+		Clusters:       clusters.NewOptions(),
+		PingPeriod:     defaultPingPeriod,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
 			LeaderElect: true, ResourceLock: resourcelock.LeasesResourceLock, ResourceName: "loft-manager",
 			LeaseDuration: metav1.Duration{Duration: 15 * time.Second}, RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
@@ -81,7 +90,7 @@ func NewOptions() *Options {
 	o.Authentication.WithCustomRetryBackoff(reviewBackoff)
 	o.Authorization.WithCustomRetryBackoff(reviewBackoff)
 	// What was taken away counts within ten seconds.
-	o.Authorization.AllowCacheTTL = 8 * time.Second
+	o.Authorization.AllowCacheTTL = 5 * time.Second
 	// An API server that starts says no until it has read its RBAC.
 	o.Authorization.DenyCacheTTL = time.Second
 	// The central cluster decides for its administrators, too.
@@ -103,6 +112,10 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 			bootstrap.SecretName+" of the manager's namespace.")
 	o.People.AddFlags(people)
 	o.Tokens.AddFlags(sets.FlagSet("tokens"))
+	o.Clusters.AddFlags(sets.FlagSet("connected clusters"))
+	sets.FlagSet("connected clusters").DurationVar(&o.PingPeriod, "streaming-ping-period", o.PingPeriod,
+		"How long an exec, attach or port-forward may be silent towards the client until it is pinged, "+
+			"so that no load balancer takes it for dead. 0: never.")
 	componentoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
 	o.Public.AddFlags(sets.FlagSet("public serving"))
 	o.SecureServing.AddFlags(sets.FlagSet("secure serving"))
@@ -151,6 +164,10 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.People.Validate()...)
 	errs = append(errs, o.Tokens.Validate()...)
+	errs = append(errs, o.Clusters.Validate()...)
+	if o.PingPeriod < 0 || o.PingPeriod > 0 && o.PingPeriod < time.Second {
+		errs = append(errs, fmt.Errorf("--streaming-ping-period: %s is too short; want 0, or a second at least", o.PingPeriod))
+	}
 	errs = append(errs, o.validateLeaderElection()...)
 	errs = append(errs, o.Listen.Validate()...)
 	errs = append(errs, o.Tracing.Validate()...)

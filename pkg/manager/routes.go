@@ -2,22 +2,20 @@ package manager
 
 import (
 	"net/http"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"loft.sh/agent/pkg/doors"
+	"loft.sh/agent/pkg/manager/gateway"
 	"loft.sh/agent/pkg/statuserr"
 )
 
-// Prefixes of the outer doors.
-const (
-	managementPrefix     = "/kubernetes/management"
-	clusterPrefix        = "/kubernetes/cluster"
-	virtualClusterPrefix = "/kubernetes/virtualcluster"
-)
+// managementPrefix is where the management API is.
+const managementPrefix = "/kubernetes/management"
 
 // hint says where the doors are to who knocks elsewhere.
-const hint = "the management API is at " + managementPrefix + "/, a connected cluster's API at " + clusterPrefix + "/<cluster>/"
+const hint = "the management API is at " + managementPrefix + "/; " + gateway.Hint
 
 // handlers answer behind the outer doors.
 type handlers struct {
@@ -34,8 +32,8 @@ func outerRoutes(h handlers, serializer runtime.NegotiatedSerializer) http.Handl
 	return doors.Routes{
 		Table: []doors.Route{
 			{Path: managementPrefix, Handler: doors.WithCORS(doors.Inside(managementPrefix, h.management, refuse))},
-			{Path: clusterPrefix, Handler: h.gateway},
-			{Path: virtualClusterPrefix, Handler: h.gateway},
+			{Path: gateway.ClusterPrefix, Handler: h.gateway},
+			{Path: gateway.VirtualPrefix, Handler: h.gateway},
 			{Path: "/healthz", Handler: health},
 			{Path: "/livez", Handler: health},
 			{Path: "/readyz", Handler: health},
@@ -45,10 +43,18 @@ func outerRoutes(h handlers, serializer runtime.NegotiatedSerializer) http.Handl
 	}
 }
 
-// noGateway answers where no connected cluster can be reached.
-func noGateway(serializer runtime.NegotiatedSerializer) http.Handler {
-	refuse := statuserr.NewWriter(serializer)
-	return doors.WithCORS(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, statuserr.Unavailable("this manager has no way to connected clusters", 1))
-	}))
+// clustersPath is the management API's resource clusters.
+const clustersPath = "/apis/management.loft.sh/v1/clusters"
+
+// withProxy hands the subresource proxy of clusters to the gateway, which is no subresource of the
+// generic API server: to the gateway a request is the inner one from its first filter on.
+func withProxy(gateway, api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rest, ok := strings.CutPrefix(r.URL.Path, clustersPath+"/")
+		if _, below, more := strings.Cut(rest, "/"); ok && more && doors.Below(below, "proxy") {
+			gateway.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
 }

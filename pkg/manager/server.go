@@ -56,7 +56,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	s.outer = c.outerServers(outerRoutes(handlers{
 		own: generic.Handler.Director, version: http.HandlerFunc(serveVersion),
-		management: c.outerAPI, gateway: noGateway(generic.Serializer),
+		management: c.outerAPI, gateway: c.withPeople(c.Config.generic)(c.gateway),
 	}, generic.Serializer))
 	closeOuter := func() error {
 		c.shutdown.Run(s.outer)
@@ -89,7 +89,9 @@ func (s *Server) checks() []healthz.HealthChecker {
 func (s *Server) addLoops() error {
 	c := s.config
 	loops := map[string]func(context.Context){
-		"informers":           func(ctx context.Context) { c.informers.StartWithContext(ctx) },
+		"informers":           c.startInformers,
+		"events":              c.recordEvents,
+		"gateway":             c.gateway.Run,
 		"serving-certificate": c.certificates.Run,
 		"last-activity":       c.activity.Run,
 		"tokens":              c.tokens.Run,
