@@ -28,6 +28,9 @@ type Options struct {
 	// ManagerArgs, AgentArgs and APIServerArgs are added to the programs' flags; the latter in the
 	// connected clusters.
 	ManagerArgs, AgentArgs, APIServerArgs []string
+	// Connect makes the manager know a connected cluster; nil: the sandbox writes what the manager
+	// reads. The agent is started afterwards.
+	Connect func(ctx context.Context, c *Central, cluster string) error
 	// Log takes what is done; nil means silence.
 	Log io.Writer
 }
@@ -92,6 +95,9 @@ func (o *Options) complete() (err error) {
 	o.Log = &lockedWriter{to: o.Log}
 	if len(o.Clusters) == 0 {
 		o.Clusters = []ClusterOptions{{Name: "eu"}, {Name: "us"}}
+	}
+	if o.Connect == nil {
+		o.Connect = func(ctx context.Context, c *Central, cluster string) error { return c.announce(ctx, cluster) }
 	}
 	if o.Managers == 0 {
 		o.Managers = 1

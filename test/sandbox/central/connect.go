@@ -49,10 +49,22 @@ func (c *Central) startCluster(ctx context.Context, opts ClusterOptions) error {
 	return sandbox.Apply(ctx, s.Cluster().RESTConfig(), objects)
 }
 
-// connect makes the Cluster, starts the agent once the manager has installed it, and waits until the
-// manager is content.
+// connect makes the manager know the cluster, starts the agent once the manager has installed it, and
+// waits until the manager is content.
 func (c *Central) connect(ctx context.Context, name string) error {
-	s := c.connected[name]
+	if err := c.opts.Connect(ctx, c, name); err != nil {
+		return err
+	}
+	if err := c.connected[name].StartAgent(ctx); err != nil {
+		return errors.Join(err, c.describe(ctx, name))
+	}
+	return c.AwaitConditions(ctx, name, storagev1.ConditionConnected, storagev1.ConditionAgentDeployed,
+		storagev1.ConditionAgentReady, storagev1.ConditionTrustBundleSynced, storagev1.ConditionAccessSynced,
+		storagev1.ConditionDirectEndpointReachable)
+}
+
+// announce makes the Cluster and the Secret that it names.
+func (c *Central) announce(ctx context.Context, name string) error {
 	kubeconfig, err := c.ManagerKubeconfig(ctx, name)
 	if err != nil {
 		return err
@@ -73,12 +85,7 @@ func (c *Central) connect(ctx context.Context, name string) error {
 	if _, err := c.storage.Clusters().Create(ctx, cluster, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("cluster %q: %w", name, err)
 	}
-	if err := s.StartAgent(ctx); err != nil {
-		return errors.Join(err, c.describe(ctx, name))
-	}
-	return c.AwaitConditions(ctx, name, storagev1.ConditionConnected, storagev1.ConditionAgentDeployed,
-		storagev1.ConditionAgentReady, storagev1.ConditionTrustBundleSynced, storagev1.ConditionAccessSynced,
-		storagev1.ConditionDirectEndpointReachable)
+	return nil
 }
 
 // EndpointAnnotations are those that say where the agent of a connected cluster is reached.

@@ -18,18 +18,47 @@ import (
 
 	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/test/controlplane"
+	"loft.sh/agent/test/journey"
 	"loft.sh/agent/test/sandbox"
+	"loft.sh/agent/test/sandbox/central"
 )
 
 const proxyPath = "/apis/cluster.loft.sh/v1/kubernetes/cluster/proxy"
 
 func newDemo() *cobra.Command {
-	return &cobra.Command{
+	var single bool
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Start a sandbox, use it as people would, and end it",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), os.Stdout) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if single {
+				return demo(cmd.Context(), os.Stdout)
+			}
+			return goOnJourney(cmd.Context(), os.Stdout)
+		},
 	}
+	cmd.Flags().BoolVar(&single, "single", false, "Show one cluster with its agent, and no centre.")
+	return cmd
+}
+
+// goOnJourney shows an installation.
+func goOnJourney(ctx context.Context, out io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "loft-demo-")
+	if err != nil {
+		return fmt.Errorf("demo's directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	j, err := journey.New(ctx, dir, out)
+	if err != nil {
+		return err
+	}
+	c, err := central.Start(ctx, j.Options())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Stop()) }()
+	return j.Run(ctx, c)
 }
 
 // show is the demo while it runs.
