@@ -34,6 +34,7 @@ type fakeManager struct {
 	lifetime time.Duration         // of tokens
 	noTokens string                // why no token is issued
 	issued   int                   // tokens since the last look
+	stuck    bool                  // no space falls asleep
 	made     int                   // keys
 }
 

@@ -29,7 +29,7 @@ func (s fakeSpaces) serve(m *fakeManager, w http.ResponseWriter, r *http.Request
 	resource, name, _ := strings.Cut(rest, "/")
 	if resource == "namespaces" {
 		name, _, _ = strings.Cut(name, "/")
-		s.sleepMode(w, r, name)
+		s.sleepMode(w, r, name, m.stuck)
 		return true
 	}
 	space, found := s[name]
@@ -78,7 +78,7 @@ func (s fakeSpaces) create(w http.ResponseWriter, r *http.Request) {
 }
 
 // sleepMode is the list of one, and the creation that updates it.
-func (s fakeSpaces) sleepMode(w http.ResponseWriter, r *http.Request, namespace string) {
+func (s fakeSpaces) sleepMode(w http.ResponseWriter, r *http.Request, namespace string, stuck bool) {
 	space := s[namespace]
 	if space == nil {
 		refuse(w, http.StatusForbidden, "forbidden")
@@ -93,7 +93,7 @@ func (s fakeSpaces) sleepMode(w http.ResponseWriter, r *http.Request, namespace 
 		}
 		config.Spec, config.Status.LastActivity = given.Spec, given.Status.LastActivity
 		config.Status.SleepingSince, config.Status.SleepType = 0, ""
-		if config.Spec.ForceSleep {
+		if config.Spec.ForceSleep && !stuck {
 			config.Status.SleepingSince, config.Status.SleepType = time.Now().Add(-3*time.Hour).Unix(), clusterv1.SleepTypeForced
 		}
 		if config.Spec.ForceSleepDuration != nil {

@@ -26,12 +26,14 @@ import (
 	"loft.sh/agent/pkg/cli/console"
 )
 
-// TestMain makes two programs of the test binary: loft itself, and get, which asks for a path as
-// kubectl would with the current context.
+// TestMain makes programs of the test binary: loft itself; get, which asks for a path as kubectl would
+// with the current context; onterminal, which runs a program on the controlling terminal.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"loft": func() { os.Exit(cli.Run(context.Background(), os.Args[1:], console.Standard())) },
 		"get":  get,
+
+		"onterminal": onTerminal,
 	})
 }
 
@@ -57,6 +59,19 @@ func get() {
 	fmt.Printf("GET %s%s %s\n%s\n", config.Host, os.Args[1], response.Status, body)
 	if response.StatusCode != http.StatusOK {
 		os.Exit(1)
+	}
+}
+
+// onTerminal runs a program with all of its streams on the terminal.
+func onTerminal() {
+	terminal, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		fail(err)
+	}
+	cmd := exec.Command(os.Args[1], os.Args[2:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	if err := cmd.Run(); err != nil {
+		fail(err)
 	}
 }
 
@@ -112,7 +127,7 @@ func setup(env *testscript.Env) error {
 
 func theManager(ts *testscript.TestScript) *fakeManager { return ts.Value(managerKey{}).(*fakeManager) }
 
-// managerCommand is "manager stop|start|slow", "manager annotate CLUSTER [KEY=VALUE…]",
+// managerCommand is "manager stop|start|stuck" (nothing falls asleep any more), "manager annotate CLUSTER [KEY=VALUE…]",
 // "manager tokens N" (it has issued that many), "manager lifetime DURATION" and others.
 func managerCommand(ts *testscript.TestScript, neg bool, args []string) {
 	m := theManager(ts)
@@ -144,6 +159,8 @@ func managerCommand(ts *testscript.TestScript, neg bool, args []string) {
 		d, err := time.ParseDuration(args[1])
 		ts.Check(err)
 		m.set(func() { m.skew = d })
+	case "stuck":
+		m.set(func() { m.stuck = true })
 	case "revoke":
 		m.set(func() { delete(m.keys, args[1]) })
 	case "has":
