@@ -53,6 +53,7 @@ func (f Files) Remove(ctx context.Context, name string) error {
 			delete(file.config.Contexts, name)
 			delete(file.config.Clusters, name)
 			delete(file.config.AuthInfos, name)
+			file.entry = name
 			if file.config.CurrentContext == name {
 				file.config.CurrentContext = ""
 			}
@@ -161,6 +162,7 @@ func place(files []*kubefile, e Entry) ([]*kubefile, error) {
 		return nil, fmt.Errorf("no kubeconfig can be written (%s): add one to $KUBECONFIG, or use --print", describe(files))
 	}
 	put(into.config, e)
+	into.entry = e.Name
 	return []*kubefile{into}, nil
 }
 

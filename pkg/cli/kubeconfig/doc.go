@@ -1,9 +1,10 @@
 // Package kubeconfig writes contexts into the files of $KUBECONFIG, and nothing else in them.
 //
-// A context, its cluster and its user bear one name and are written together: an [Entry]. Files are
-// read and encoded by clientcmd, which keeps every stanza and extension but neither comments, nor the
-// order of stanzas, nor members that Kubernetes does not define. Files without a change are not
-// written.
+// A context, its cluster and its user bear one name and are written together: an [Entry]. Files without
+// a change are not written. In the others our stanzas are replaced and every other line stays as it
+// is, if clientcmd then reads from it just what it should (splice.go). Where that cannot be done, as
+// in a file of JSON, clientcmd encodes the whole file: it keeps every stanza and extension, but
+// neither comments, nor the order of stanzas, nor members that Kubernetes does not define.
 //
 // What surprises:
 //

@@ -42,6 +42,8 @@ type kubefile struct {
 	writable     bool
 	content      []byte
 	config       *clientcmdapi.Config
+	// entry is the name of the stanzas that were changed; empty: none were.
+	entry string
 }
 
 // target is where path leads, behind links; also where nothing is there yet.
@@ -118,9 +120,12 @@ func (f *kubefile) changed() bool {
 
 // write makes config the content of the file.
 func (f *kubefile) write() error {
-	data, err := clientcmd.Write(*f.config)
-	if err != nil {
-		return fmt.Errorf("encode kubeconfig %s: %w", f.path, err)
+	data, spliced := splice(f.content, f.config, f.entry)
+	if !spliced {
+		var err error
+		if data, err = clientcmd.Write(*f.config); err != nil {
+			return fmt.Errorf("encode kubeconfig %s: %w", f.path, err)
+		}
 	}
 	if bytes.Equal(data, f.content) {
 		return nil
