@@ -15,7 +15,7 @@ const (
 	// requests, again and again; with it the heap grows by a bounded amount first.
 	reserve = 32 << 20
 	// period is how often a Keeper looks.
-	period = 10 * time.Second
+	period = 5 * time.Second
 	// keep is how much, in bytes, is not worth giving back.
 	keep = 8 << 20
 )

@@ -121,6 +121,9 @@ func (s *Server) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.inFlight.Add(1)
 		defer s.inFlight.Add(-1)
+		if r.ProtoMajor == 2 {
+			growStack(0) // goroutines of HTTP/1.1 serve many requests, and keep theirs
+		}
 		next.ServeHTTP(w, r)
 	})
 }

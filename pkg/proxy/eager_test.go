@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 )
@@ -37,7 +38,7 @@ func TestBurstIsReadInLargeSteps(t *testing.T) {
 		p := make([]byte, streamBuffer)
 		n, err := reader.Read(p)
 		got = append(got, p[:n]...)
-		if err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		}
 		if err != nil {

@@ -16,8 +16,9 @@ import (
 const (
 	// openAtOnce is how many watches are being opened at one time.
 	openAtOnce = 32
-	// settle is how long memory is left alone before it is read.
-	settle = time.Second
+	// settle is how long memory is left alone before it is read; atRest is the same for the agent, which
+	// gives back what it does not need when it has been at rest for up to ten seconds.
+	settle, atRest = time.Second, 12 * time.Second
 )
 
 // idleWatches opens many watches on an object that rests, one target after the other, and reads what the proxy's
@@ -129,8 +130,10 @@ var memStats = regexp.MustCompile(`(?m)^# (HeapInuse|Stack) = (\d+)`)
 // garbage collection; that collection makes what is resident comparable, too.
 func (b *bench) footprint(ctx context.Context, t *target.Target) (footprint, error) {
 	var f footprint
-	time.Sleep(settle)
-	if t.Name == target.Endpoint {
+	if t.Name != target.Endpoint {
+		time.Sleep(settle)
+	} else {
+		time.Sleep(atRest)
 		data, err := b.agentDebug(ctx, "heap?gc=1&debug=1")
 		if err != nil {
 			return f, err
