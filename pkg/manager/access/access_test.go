@@ -75,6 +75,7 @@ func world(t *testing.T) *Policy {
 	return &Policy{Authorizer: authorizer.AuthorizerFunc(allowAdministrator), Directory: newDirectory(t,
 		&storagev1.User{ObjectMeta: named("alice"), Spec: storagev1.UserSpec{Groups: []string{"dev"}, Subject: "alice@example.com"}},
 		&storagev1.User{ObjectMeta: named("bob")},
+		&storagev1.User{ObjectMeta: named("admin")},
 		&storagev1.User{ObjectMeta: named("eve"), Spec: storagev1.UserSpec{Disabled: true, Groups: []string{"dev"}}},
 		&storagev1.User{ObjectMeta: named("twin-a"), Spec: storagev1.UserSpec{Subject: "twin"}},
 		&storagev1.User{ObjectMeta: named("twin-b"), Spec: storagev1.UserSpec{Subject: "twin"}},
@@ -115,6 +116,8 @@ func TestClusters(t *testing.T) {
 		{"key for a space", person("loft:user:alice", "lab-space"), []string{"lab"}},
 		{"key for reading", person("loft:user:alice", "reader"), []string{"asia", "eu", "lab"}},
 		{"administrator's key that is gone", person(administrator, "gone"), nil},
+		{"key whose owner is gone", person("loft:user:ghost", "plain"), nil},
+		{"team's key whose team is gone", person("loft:team:ghost", "plain"), nil},
 	}
 	policy := world(t)
 	for _, tt := range tests {
@@ -197,7 +200,7 @@ func TestMembers(t *testing.T) {
 		{"eu", nil, []string{"core"}},
 		{"us", nil, nil},
 		{"asia", []string{"alice"}, nil},
-		{"lab", []string{"alice", "bob", "twin-a", "twin-b"}, nil},
+		{"lab", []string{"admin", "alice", "bob", "twin-a", "twin-b"}, nil},
 	}
 	policy := world(t)
 	for _, tt := range tests {
@@ -272,5 +275,24 @@ func TestScoped(t *testing.T) {
 				t.Errorf("got %v (%v), want %v", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// Who was in a team when a watch began is asked about later with the groups of that time.
+func TestATeamThatWasLeftGivesNothing(t *testing.T) {
+	policy := world(t)
+	policy.Authorizer = authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+		if slices.Contains(a.GetUser().GetGroups(), "loft:team:admins") {
+			return authorizer.DecisionAllow, "", nil
+		}
+		return authorizer.DecisionNoOpinion, "", nil
+	})
+	left := &user.DefaultInfo{Name: "loft:user:bob", Groups: []string{"loft:user:bob", "loft:team:admins", "loft:team:all-hands"}}
+	set, err := policy.Clusters(t.Context(), left)
+	if err != nil || set.Everything() || !set.Has("lab") {
+		t.Errorf("sees everything: %t, %v", set.Everything(), err)
+	}
+	if may, err := policy.MayUseCluster(t.Context(), left, "us"); err != nil || may {
+		t.Errorf("may use a cluster by a team that was left: %t, %v", may, err)
 	}
 }

@@ -33,8 +33,8 @@ type Person struct {
 	Teams []string
 	// AccessKey is the key by which the person authenticated; nil where it was something else.
 	AccessKey *storagev1.AccessKey
-	// refused is set where Info names a key that is gone or disabled, or a user or team that is
-	// disabled: nothing is theirs.
+	// refused is set where Info names a key that is gone or disabled, or whose owner is gone, or a
+	// user or team that is disabled: nothing is theirs.
 	refused bool
 }
 
@@ -53,27 +53,47 @@ func (p *Person) Scope() *storagev1.AccessScope {
 // Person reads who info is.
 func (d *Directory) Person(info user.Info) Person {
 	p := Person{Info: info}
+	gone := false
 	if name, ok := strings.CutPrefix(info.GetName(), userPrefix); ok && name != "" {
 		p.User = name
-		if u, err := d.users.Get(name); err == nil {
+		u, err := d.users.Get(name)
+		if gone = err != nil; !gone {
 			p.Teams, p.refused = d.TeamsOf(u), u.Spec.Disabled
+			p.Info = withoutTeams(info, p.Teams)
 		}
 	}
 	if name, ok := strings.CutPrefix(info.GetName(), teamPrefix); ok && name != "" {
 		p.Team, p.Teams = name, []string{name}
-		if t, err := d.teams.Get(name); err == nil {
+		t, err := d.teams.Get(name)
+		if gone = err != nil; !gone {
 			p.refused = t.Spec.Disabled
 		}
 	}
 	if names := info.GetExtra()[ExtraAccessKey]; len(names) > 0 {
 		key, err := d.keys.Get(names[0])
-		if err != nil || key.Spec.Disabled {
+		if err != nil || key.Spec.Disabled || gone {
 			p.refused = true
 		} else {
 			p.AccessKey = key
 		}
 	}
 	return p
+}
+
+// withoutTeams leaves out the groups of teams that a user has left since info was made: a watch is
+// asked about for as long as it is open.
+func withoutTeams(info user.Info, teams []string) user.Info {
+	left := func(group string) bool {
+		team, ok := strings.CutPrefix(group, teamPrefix)
+		return ok && !slices.Contains(teams, team)
+	}
+	if !slices.ContainsFunc(info.GetGroups(), left) {
+		return info
+	}
+	return &user.DefaultInfo{
+		Name: info.GetName(), UID: info.GetUID(), Extra: info.GetExtra(),
+		Groups: slices.DeleteFunc(slices.Clone(info.GetGroups()), left),
+	}
 }
 
 // UserInfo is how the user is known to everything that checks permissions. key may be nil.

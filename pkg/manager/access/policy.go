@@ -55,7 +55,7 @@ func (p *Policy) Clusters(ctx context.Context, info user.Info) (Set, error) {
 	}
 	may := p.Granted(&person)
 	if !may.all {
-		all, err := p.usesAll(ctx, info, "clusters", "")
+		all, err := p.usesAll(ctx, person.Info, "clusters", "")
 		if err != nil {
 			return Only(), err
 		}
@@ -73,7 +73,7 @@ func (p *Policy) MayUseCluster(ctx context.Context, info user.Info, cluster stri
 	if p.Granted(&person).Has(cluster) {
 		return true, nil
 	}
-	return p.usesAll(ctx, info, "clusters", cluster)
+	return p.usesAll(ctx, person.Info, "clusters", cluster)
 }
 
 // Users returns the names of the users whom info sees.
