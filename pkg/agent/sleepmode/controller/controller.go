@@ -56,16 +56,10 @@ type Controller struct {
 	queue  workqueue.TypedRateLimitingInterface[string]
 
 	lock sync.Mutex
-	// sightings are namespaces that are to be deleted.
-	sightings map[types.UID]sighting
-	sleeping  map[string]string
-}
-
-// sighting is since when, by the agent's uptime, it has been known that a namespace is to be deleted at
-// a time, in Unix seconds.
-type sighting struct {
-	at    int64
-	since time.Duration
+	// sightings are since when, by the agent's uptime, namespaces were seen that are to be deleted.
+	sightings map[types.UID]time.Duration
+	// sleeping is what each namespace that sleeps is counted under.
+	sleeping map[string]string
 }
 
 // New returns a controller that begins anew.
@@ -73,7 +67,7 @@ func New(c Config) *Controller {
 	return &Controller{
 		Config: c, lister: c.Namespaces.Lister(),
 		queue:     workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, time.Minute)),
-		sightings: map[types.UID]sighting{}, sleeping: map[string]string{},
+		sightings: map[types.UID]time.Duration{}, sleeping: map[string]string{},
 	}
 }
 

@@ -103,12 +103,12 @@ func (c *Controller) sight(namespace *corev1.Namespace, s subject) time.Duration
 		delete(c.sightings, namespace.UID)
 		return 0
 	}
-	seen, found := c.sightings[namespace.UID]
-	if !found || seen.at != s.DeleteAt {
-		seen = sighting{at: s.DeleteAt, since: c.Uptime()}
-		c.sightings[namespace.UID] = seen
+	since, found := c.sightings[namespace.UID]
+	if !found {
+		since = c.Uptime()
+		c.sightings[namespace.UID] = since
 	}
-	return c.Uptime() - seen.since
+	return c.Uptime() - since
 }
 
 // protected is a namespace that nothing is done to, whatever its annotations say.
