@@ -39,7 +39,9 @@ type Config struct {
 	AuditSink   audit.Sink
 	AuditPolicy audit.PolicyRuleEvaluator
 	// Activity may be nil: nobody is told.
-	Activity   Recorder
+	Activity Recorder
+	// Sleep may be nil: nothing sleeps.
+	Sleep      Sleeper
 	Lifetimes  *Lifetimes
 	Clients    doors.ClientAddresses
 	Serializer runtime.NegotiatedSerializer
@@ -121,6 +123,8 @@ func (c *Config) chain() []filter {
 		c.withAuthorization,
 		// Only what was allowed counts as activity.
 		c.withActivity,
+		// Behind what has just woken it.
+		c.withSleep,
 		// Last, so that what a stream holds while it is open is as little as can be.
 		c.withLifetime,
 	}
