@@ -10,6 +10,7 @@ import (
 	x509request "k8s.io/apiserver/pkg/authentication/request/x509"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -20,6 +21,7 @@ import (
 	"loft.sh/agent/pkg/agent/direct"
 	agentproof "loft.sh/agent/pkg/agent/proof"
 	"loft.sh/agent/pkg/agent/registry"
+	"loft.sh/agent/pkg/agent/sleepmode"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/audit"
 	"loft.sh/agent/pkg/bearer"
@@ -45,6 +47,9 @@ type Config struct {
 	hostClient     kubernetes.Interface
 	verifier       *accesstoken.Verifier
 	trust          *trust.Loader
+	// informers hold what the agent keeps of the host cluster in memory.
+	informers informers.SharedInformerFactory
+	sleep     *sleepmode.Mode
 	// certificates are those that the listeners serve with.
 	certificates *listen.Certificates
 	// frontProxy is nil where flags say whom the inner listener trusts.
@@ -105,6 +110,10 @@ func (c *Config) host(o *Options) error {
 	}
 	if c.hostClient, err = kubernetes.NewForConfig(c.hostConfig); err != nil {
 		return fmt.Errorf("host cluster client: %w", err)
+	}
+	c.informers = informers.NewSharedInformerFactoryWithOptions(c.hostClient, 0, informers.WithTransform(sleepmode.Strip))
+	if c.sleep, err = o.Sleep.New(c.hostConfig, c.hostClient, c.informers.Core().V1().Namespaces()); err != nil {
+		return err
 	}
 	c.trust, err = o.Trust.NewLoader(c.verifier, c.hostClient)
 	return err
@@ -169,7 +178,8 @@ func (c *Config) applyDoors(o *Options) error {
 		Impersonation:       g.Authorization.Authorizer,
 		AuditSink:           g.AuditBackend,
 		AuditPolicy:         g.AuditPolicyRuleEvaluator,
-		Activity:            direct.NewCounter(direct.Direct),
+		Activity:            sleepmode.Recorder{Book: c.sleep.Book, Next: direct.NewCounter(direct.Direct)},
+		Sleep:               c.sleep.Gate,
 		Lifetimes:           door.NewLifetimes(access, direct.Program, clock.RealClock{}),
 		Metrics:             direct.Metrics,
 		Clients:             clients,

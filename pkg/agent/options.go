@@ -16,6 +16,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"loft.sh/agent/pkg/agent/direct"
+	"loft.sh/agent/pkg/agent/sleepmode"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/listen"
 	"loft.sh/agent/pkg/observe"
@@ -34,6 +35,7 @@ type Options struct {
 	Direct         *direct.Options
 	Listen         *listen.Options
 	Trust          *trust.Options
+	Sleep          *sleepmode.Options
 	Tracing        *observe.TracingOptions
 	Logs           *logs.Options
 }
@@ -52,6 +54,7 @@ func NewOptions() *Options {
 		Direct:         direct.NewOptions(),
 		Listen:         listen.NewOptions(),
 		Trust:          trust.NewOptions(),
+		Sleep:          sleepmode.NewOptions(),
 		Tracing:        observe.NewTracingOptions(),
 		Logs:           logs.NewOptions(),
 	}
@@ -77,6 +80,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 		"Kubeconfig of the host cluster. Default: the service account of the pod.")
 	o.Trust.AddFlags(sets.FlagSet("trust"))
 	o.Direct.AddFlags(sets.FlagSet("direct endpoint"))
+	o.Sleep.AddFlags(sets.FlagSet("sleep mode"))
 	o.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.Authentication.AddFlags(sets.FlagSet("authentication"))
 	o.Authorization.AddFlags(sets.FlagSet("authorization"))
@@ -117,6 +121,7 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Direct.Validate()...)
 	errs = append(errs, o.Listen.Validate()...)
 	errs = append(errs, o.Trust.Validate()...)
+	errs = append(errs, o.Sleep.Validate()...)
 	errs = append(errs, o.Tracing.Validate()...)
 	if _, err := o.hostConfig(); err != nil {
 		errs = append(errs, err)

@@ -8,8 +8,10 @@ import (
 
 	genericserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/client-go/informers"
 
 	"loft.sh/agent/pkg/agent/registry"
+	"loft.sh/agent/pkg/agent/sleepmode"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/door"
 	"loft.sh/agent/pkg/heap"
@@ -49,7 +51,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.AddReadyzChecks(s.checks(c.hostClient)...); err != nil {
 		return nil, fmt.Errorf("readiness checks: %w", err)
 	}
-	if err := s.addLoops(c.door.Lifetimes); err != nil {
+	if err := s.addLoops(c.door.Lifetimes, c.informers, c.sleep); err != nil {
 		return nil, err
 	}
 	s.outer = c.outerServers(outerRoutes(generic.Handler.Director, door.New(c.door), c.proofs(), c.door.Serializer))
@@ -61,13 +63,15 @@ func (c CompletedConfig) New() (*Server, error) {
 }
 
 // addLoops runs what goes on in the background from after the start until the server stops.
-func (s *Server) addLoops(lifetimes *door.Lifetimes) error {
+func (s *Server) addLoops(lifetimes *door.Lifetimes, held informers.SharedInformerFactory, sleep *sleepmode.Mode) error {
 	loops := map[string]func(context.Context){
 		"trust-bundle":        s.trust.Run,
 		"serving-certificate": s.certificates.Run,
 		"host-credential":     s.credential.run,
 		"host-status":         s.status.run,
 		"token-lifetimes":     lifetimes.Run,
+		"host-informers":      held.StartWithContext,
+		"sleep-mode":          sleep.Run,
 		"heap":                s.heap.Run,
 	}
 	if s.frontProxy != nil {

@@ -52,7 +52,6 @@ func testRules(t *testing.T, agent, anyone *rest.Config) {
 			"impersonate-on:user-info:options] [*]",
 		"create authentication.k8s.io/tokenreviews",
 		"create authorization.k8s.io/subjectaccessreviews",
-		"get /namespaces kube-system",
 		"impersonate /groups",
 		"impersonate /serviceaccounts",
 		"impersonate /users",
@@ -67,7 +66,11 @@ func testRules(t *testing.T, agent, anyone *rest.Config) {
 		"impersonate-on:user-info:watch */*",
 		"impersonate:user-info authentication.k8s.io/*",
 	}
+	everywhere = append(everywhere, sleepModeRules...)
 	inLoft := []string{
+		"create coordination.k8s.io/leases",
+		"get coordination.k8s.io/leases loft-agent",
+		"update coordination.k8s.io/leases loft-agent",
 		"create /serviceaccounts/token loft-agent",
 		"get /configmaps loft-agent-trust",
 		"list /configmaps loft-agent-trust",
@@ -86,6 +89,34 @@ func testRules(t *testing.T, agent, anyone *rest.Config) {
 			t.Errorf("rules in namespace %q (-want +got):\n%s", namespace, diff)
 		}
 	}
+}
+
+// sleepModeRules are what it takes to put namespaces to sleep and to wake them.
+var sleepModeRules = slices.Concat(
+	verbs("/namespaces", "get", "list", "watch", "patch", "delete"),
+	verbs("apps/deployments", "get", "list", "patch"),
+	verbs("apps/statefulsets", "get", "list", "patch"),
+	verbs("apps/replicasets", "get", "list", "patch"),
+	verbs("/replicationcontrollers", "get", "list", "patch"),
+	verbs("batch/cronjobs", "get", "list", "patch"),
+	verbs("autoscaling/horizontalpodautoscalers", "get", "list", "patch"),
+	verbs("keda.sh/scaledobjects", "get", "list", "patch"),
+	verbs("/pods", "get", "list", "delete"),
+	verbs("/events", "create", "patch"),
+	[]string{
+		"patch apps/deployments/scale", "patch apps/statefulsets/scale", "patch apps/replicasets/scale", "patch /replicationcontrollers/scale",
+		"list apps/daemonsets", "list batch/jobs", "list discovery.k8s.io/endpointslices",
+		"create /resourcequotas", "delete /resourcequotas loft-sleep-mode",
+	},
+)
+
+// verbs returns a line for each verb of a resource.
+func verbs(resource string, verbs ...string) []string {
+	lines := make([]string, 0, len(verbs))
+	for _, verb := range verbs {
+		lines = append(lines, verb+" "+resource)
+	}
+	return lines
 }
 
 // rules returns what an account may do in a namespace, a line for each verb, resource and name.
@@ -145,8 +176,8 @@ var accessTests = []struct {
 	{"get", "", "configmaps", "loft", "loft-agent-trust", true},
 	{"watch", "", "configmaps", "loft", "loft-agent-trust", true},
 	{"get", "", "configmaps", "kube-system", "extension-apiserver-authentication", true},
-	{"create", "coordination.k8s.io", "leases", "loft", "", false},
-	{"update", "coordination.k8s.io", "leases", "loft", "loft-agent", false},
+	{"create", "coordination.k8s.io", "leases", "loft", "", true},
+	{"update", "coordination.k8s.io", "leases", "loft", "loft-agent", true},
 	{"create", "events.k8s.io", "events", "loft", "", false},
 
 	{"impersonate:user-info", "authentication.k8s.io", "users", "", "loft:user:alice", true},
@@ -164,16 +195,19 @@ var accessTests = []struct {
 	{"list", "", "configmaps", "loft", "", false},
 	{"update", "", "configmaps", "loft", "loft-agent-trust", false},
 	{"get", "", "configmaps", "default", "loft-agent-trust", false},
-	{"get", "", "namespaces", "", "default", false},
-	{"list", "", "namespaces", "", "", false},
-	{"delete", "", "namespaces", "", "kube-system", false},
-	{"delete", "", "namespaces", "", "loft", false},
+	{"get", "", "namespaces", "", "default", true},
+	{"list", "", "namespaces", "", "", true},
+	{"delete", "", "namespaces", "", "team-a", true},
+	{"create", "", "namespaces", "", "", false},
+	{"update", "", "namespaces", "", "team-a", false},
 	{"get", "coordination.k8s.io", "leases", "loft", "other", false},
 	{"delete", "coordination.k8s.io", "leases", "loft", "loft-agent", false},
-	{"create", "", "events", "default", "", false},
+	{"create", "", "events", "default", "", true},
 	{"create", "authorization.k8s.io", "localsubjectaccessreviews", "default", "", false},
 	{"get", "apiregistration.k8s.io", "apiservices", "", "v1.cluster.loft.sh", false},
 	{"update", "apps", "deployments", "loft", "loft-agent", false},
+	{"create", "apps", "deployments", "team-a", "", false},
+	{"delete", "", "resourcequotas", "team-a", "own", false},
 	{"create", "rbac.authorization.k8s.io", "clusterrolebindings", "", "", false},
 	{"escalate", "rbac.authorization.k8s.io", "clusterroles", "", "loft-agent", false},
 	{"get", "cluster.loft.sh", "kubernetes/proxy", "", "cluster", false},
