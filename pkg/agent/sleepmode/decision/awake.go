@@ -31,17 +31,25 @@ func sleepDue(n annotations.Namespace) time.Time {
 func (v *Verdict) sleep(s Subject, reason, sleepType, message string) {
 	v.Action, v.Reason, v.SleepType, v.Message = Sleep, reason, sleepType, message
 	state := &v.State
+	// Activity that woke something in this second is dated to the next; it is before this sleep.
+	now := s.Now.Unix()
+	if last := state.Status.LastActivity; last > now && last <= now+skew {
+		now = last
+	}
 	state.Status.SleepType = sleepType
 	if state.Status.SleepingSince == 0 {
-		state.Status.SleepingSince = s.Now.Unix()
+		state.Status.SleepingSince = now
 	}
 	if state.Phase == annotations.Awake {
 		state.Phase = annotations.FallingAsleep
 	}
 	if reason == Forced {
-		state.ForcedSince = s.Now.Unix()
+		state.ForcedSince = now
 	}
 }
+
+// skew is how many seconds clocks of replicas may differ.
+const skew = 60
 
 // forcedType is the type of a forced sleep.
 func forcedType(n annotations.Namespace) string {

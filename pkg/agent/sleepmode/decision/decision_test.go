@@ -184,6 +184,16 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestForcedInTheSecondOfWaking holds that the activity that has just woken it doesn't wake it again.
+func TestForcedInTheSecondOfWaking(t *testing.T) {
+	n := forced(annotations.Namespace{}, nil)
+	n.Status.LastActivity = noon.Unix() + 1
+	v := Decide(Subject{Namespace: n, Now: noon}, Schedules{})
+	if v = Decide(Subject{Namespace: v.State, Now: noon}, Schedules{}); v.Action != Nothing {
+		t.Errorf("%s: %s", v.Action, v.Message)
+	}
+}
+
 func TestMessages(t *testing.T) {
 	v := Decide(Subject{Namespace: active(asleep("inactivitySleep", time.Hour)), Now: noon}, Schedules{})
 	if want := "activity: alice: get deployments.apps web"; v.Message != want {
