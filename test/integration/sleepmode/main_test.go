@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	host, err = controlplane.Start(ctx, controlplane.Options{Name: "sleepmode", Log: os.Stderr})
+	host, err = controlplane.Start(ctx, controlplane.Options{Name: "sleepmode", Log: os.Stderr, ControllerManager: true})
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -198,12 +199,17 @@ func wantEvents(t *testing.T, name string, reasons ...string) {
 // when the first is ready, which no pod here becomes.
 func awaitPods(t *testing.T, name string, most int) {
 	t.Helper()
+	var names []string
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		list, err := admin.CoreV1().Pods(name).List(ctx, metav1.ListOptions{})
-		return err == nil && len(list.Items) == most-1, nil
+		names = nil
+		for _, pod := range list.Items {
+			names = append(names, pod.Name)
+		}
+		return err == nil && len(names) == most-1, nil
 	})
 	if err != nil {
-		t.Errorf("the controllers have not made their pods again: %v", err)
+		t.Errorf("the controllers have made the pods %q: %v", names, err)
 	}
 }
 
@@ -263,7 +269,7 @@ func TestNamespaceDeletedMeanwhile(t *testing.T) {
 	startAgent(t, -1)
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		_, err := admin.CoreV1().Namespaces().Get(ctx, "gone", metav1.GetOptions{})
-		return err != nil, nil
+		return apierrors.IsNotFound(err), nil
 	})
 	if err != nil {
 		t.Error("the namespace is still there")
