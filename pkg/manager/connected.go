@@ -96,6 +96,7 @@ func (c *Config) applyGateway(_ context.Context, o *Options) error {
 		Authenticator:       c.door.Authenticator,
 		Policy:              c.policy,
 		Clusters:            c.informers.Storage().V1().Clusters(),
+		Secrets:             c.secrets.Core().V1().Secrets().Informer(),
 		Connections:         c.connections,
 		AuditSink:           g.AuditBackend,
 		AuditPolicy:         g.AuditPolicyRuleEvaluator,

@@ -9,13 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/audit"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
 	storageinformers "loft.sh/agent/generated/informers/externalversions/storage/v1"
 	"loft.sh/agent/pkg/door"
 	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/manager/access"
-	"loft.sh/agent/pkg/statuserr"
 )
 
 // Config is what the gateway needs. Every field is required but where it says otherwise.
@@ -26,7 +26,9 @@ type Config struct {
 	// five seconds: open streams end as late.
 	Policy *access.Policy
 	// Clusters are those there are; the caller starts the informer.
-	Clusters    storageinformers.ClusterInformer
+	Clusters storageinformers.ClusterInformer
+	// Secrets are those that Connections reads, as far as an informer has them. Nil: none does.
+	Secrets     cache.SharedIndexInformer
 	Connections Connections
 
 	// AuditSink and AuditPolicy may be nil: nothing is recorded then.
@@ -67,7 +69,7 @@ type Gateway struct {
 func New(c *Config) (*Gateway, error) {
 	g := &Gateway{}
 	var err error
-	if g.upstreams, err = newUpstreams(c.Clusters, c.Connections, statuserr.NewWriter(c.Serializer)); err != nil {
+	if g.upstreams, err = newUpstreams(c); err != nil {
 		return nil, err
 	}
 	g.keeper = newKeeper(c.Policy, g.upstreams)

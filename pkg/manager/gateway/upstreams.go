@@ -20,8 +20,8 @@ import (
 	"loft.sh/agent/pkg/statuserr"
 )
 
-// upstreamsPeriod is how often the configurations of all clusters are asked for: a changed Secret
-// counts within it. A new Cluster counts at once.
+// upstreamsPeriod is how often the configurations of all clusters are asked for: a changed Secret that
+// no informer tells of counts within it. What one tells of counts at once.
 const upstreamsPeriod = 3 * time.Second
 
 // Connections say how a cluster is reached. They are asked about each cluster every few seconds, and
@@ -47,14 +47,27 @@ type upstreams struct {
 	clusters    storageinformers.ClusterInformer
 	connections Connections
 	refuse      statuserr.Writer
+	synced      []cache.InformerSynced
 	// poked holds a value where clusters have changed.
 	poked   chan struct{}
 	current atomic.Pointer[map[string]*connected]
 }
 
-func newUpstreams(clusters storageinformers.ClusterInformer, connections Connections, refuse statuserr.Writer) (*upstreams, error) {
-	u := &upstreams{clusters: clusters, connections: connections, refuse: refuse, poked: make(chan struct{}, 1)}
-	_, err := clusters.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+func newUpstreams(c *Config) (*upstreams, error) {
+	u := &upstreams{
+		clusters: c.Clusters, connections: c.Connections, refuse: statuserr.NewWriter(c.Serializer), poked: make(chan struct{}, 1),
+		synced: []cache.InformerSynced{c.Clusters.Informer().HasSynced},
+	}
+	if c.Secrets != nil {
+		u.synced = append(u.synced, c.Secrets.HasSynced)
+		poke := cache.ResourceEventHandlerFuncs{
+			AddFunc: func(any) { u.poke() }, DeleteFunc: func(any) { u.poke() }, UpdateFunc: func(any, any) { u.poke() },
+		}
+		if _, err := c.Secrets.AddEventHandler(poke); err != nil {
+			return nil, fmt.Errorf("listen to Secrets: %w", err)
+		}
+	}
+	_, err := c.Clusters.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { u.poke() }, DeleteFunc: func(any) { u.poke() },
 		UpdateFunc: func(before, after any) {
 			old, isOld := before.(*storagev1.Cluster)
@@ -90,7 +103,7 @@ func (u *upstreams) ready() bool { return u.current.Load() != nil }
 
 // run keeps connections until ctx is done. changed is told of each change.
 func (u *upstreams) run(ctx context.Context, changed func()) {
-	if !cache.WaitForCacheSync(ctx.Done(), u.clusters.Informer().HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), u.synced...) {
 		return
 	}
 	ticker := time.NewTicker(upstreamsPeriod)
