@@ -163,6 +163,7 @@ func (p *places) tidy(g *guest) {
 // client wrote it, and lets one client take every place.
 func (c *Config) withFlowControl(next http.Handler) http.Handler {
 	reading, writing := newPlaces(c.MaxInFlight, c.patience), newPlaces(c.MaxMutatingInFlight, c.patience)
+	clusters := newShares((c.MaxInFlight + c.MaxMutatingInFlight) / clusterOneOf)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		target := TargetFrom(r.Context())
 		kind := writing
@@ -175,6 +176,11 @@ func (c *Config) withFlowControl(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		if !clusters.take(target.Cluster) {
+			c.refuse(w, r, apierrors.NewTooManyRequests("too many requests to the cluster are in flight; try again later", retryAfterSeconds))
+			return
+		}
+		defer clusters.leave(target.Cluster)
 		name := u.GetName()
 		if !kind.take(r.Context(), name) {
 			c.refuse(w, r, apierrors.NewTooManyRequests("too many requests are in flight; try again later", retryAfterSeconds))

@@ -97,6 +97,9 @@ func (k *keeper) Permit(r *http.Request, caller *door.Caller, target *door.Targe
 	case target.Virtual == nil && doors.Below(target.URL.Path, agentPath):
 		return apierrors.NewBadRequest("the gateway leads through " + agentPath + " already; leave that out of the path")
 	}
+	if !connected.silence.mayTry(time.Now()) {
+		return statuserr.Unavailable(connected.forwarder.Host+" cannot be reached: it was silent a moment ago", retryAfterSeconds)
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/proxy"
@@ -15,6 +16,7 @@ const retryAfterSeconds = 1
 
 // inspect tells answers of the agent, which bear its mark, from those of the API server in front.
 func (c *connected) inspect(res *http.Response, call *proxy.Call) error {
+	c.silence.answered(time.Now())
 	_, marked := res.Header[doors.AgentHeader]
 	if marked && res.StatusCode == http.StatusUnauthorized && !call.Backend {
 		// The client's credential is good, so it must not hear of another that is not.

@@ -31,7 +31,7 @@ type Connections interface {
 	Config(ctx context.Context, cluster *storagev1.Cluster) (*rest.Config, error)
 }
 
-// connected is how one cluster is reached. It is not changed.
+// connected is how one cluster is reached. It is not changed, but for what is known of its silence.
 type connected struct {
 	name      string
 	config    *rest.Config
@@ -39,6 +39,7 @@ type connected struct {
 	forwarder *proxy.Forwarder
 	// problem says why there is no forwarder; empty where there is.
 	problem string
+	silence silence
 }
 
 // upstreams are the connections to all clusters, replaced whole, so that a request reads them without
@@ -164,7 +165,10 @@ func (u *upstreams) connect(ctx context.Context, cluster *storagev1.Cluster, old
 	}
 	c := &connected{name: cluster.Name, config: config, upstream: upstream, forwarder: proxy.New(upstream, u.refuse)}
 	c.forwarder.Self, c.forwarder.Host = Program, fmt.Sprintf("the API server of cluster %q", cluster.Name)
-	c.forwarder.OnFailure = Metrics.UpstreamFailed
+	c.forwarder.OnFailure = func(kind proxy.Failure) {
+		Metrics.UpstreamFailed(kind)
+		c.silence.failed(kind, time.Now())
+	}
 	c.forwarder.Inspect = c.inspect
 	klog.V(2).InfoS("Connection to a cluster made", "cluster", cluster.Name)
 	return c
