@@ -139,7 +139,9 @@ func (w *world) restart(t *testing.T, options Options) {
 	var err error
 	w.controller, err = New(Config{
 		Options: options, Storage: w.central.StorageV1(), Informers: storage.Storage().V1(), Secrets: secrets.Informer(),
-		Connections: connection.New(connection.Secrets(secrets.Lister(), w.secrets.CoreV1(), "loft"), "loft"),
+		Connections: connection.New(func(_ context.Context, namespace, name string) (*corev1.Secret, error) {
+			return secrets.Lister().Secrets(namespace).Get(name)
+		}, "loft"),
 		Bundles:     w.bundles, Signer: w.bundles.signer, Events: w.recorder, Clock: clock.RealClock{},
 	})
 	if err != nil {
