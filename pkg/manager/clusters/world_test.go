@@ -142,7 +142,7 @@ func (w *world) restart(t *testing.T, options Options) {
 		Connections: connection.New(func(_ context.Context, namespace, name string) (*corev1.Secret, error) {
 			return secrets.Lister().Secrets(namespace).Get(name)
 		}, "loft"),
-		Bundles:     w.bundles, Signer: w.bundles.signer, Events: w.recorder, Clock: clock.RealClock{},
+		Bundles: w.bundles, Signer: w.bundles.signer, Events: w.recorder, Clock: clock.RealClock{},
 	})
 	if err != nil {
 		t.Fatal(err)
