@@ -45,8 +45,8 @@ func (*REST) NamespaceScoped() bool { return false }
 // GetSingularName returns the name of one object.
 func (*REST) GetSingularName() string { return "directclusterendpointtoken" }
 
-// Create answers with a token of whoever asks. A dry run gets none.
-func (r *REST) Create(ctx context.Context, object runtime.Object, _ rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+// Create answers with a token of whoever asks. A dry run gets none, and leaves no record of one.
+func (r *REST) Create(ctx context.Context, object runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	info, ok := request.UserFrom(ctx)
 	if !ok {
 		return nil, apierrors.NewInternalError(errors.New("the request has no user"))
@@ -55,12 +55,17 @@ func (r *REST) Create(ctx context.Context, object runtime.Object, _ rest.Validat
 	if !ok {
 		return nil, apierrors.NewBadRequest("the body is no DirectClusterEndpointToken")
 	}
+	if validate != nil {
+		if err := validate(ctx, asked.DeepCopy()); err != nil {
+			return nil, err
+		}
+	}
+	if options != nil && len(options.DryRun) > 0 {
+		return &managementv1.DirectClusterEndpointToken{Spec: asked.Spec}, nil
+	}
 	status, err := r.issuer.Issue(ctx, info, asked.Spec)
 	if err != nil {
 		return nil, err
-	}
-	if options != nil && len(options.DryRun) > 0 {
-		status.Token = ""
 	}
 	return &managementv1.DirectClusterEndpointToken{Spec: asked.Spec, Status: status}, nil
 }
