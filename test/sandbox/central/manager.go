@@ -87,6 +87,7 @@ func (m *Manager) args() []string {
 		"--secure-port=" + strconv.Itoa(m.ports.inner),
 		"--tls-cert-file=" + filepath.Join(pki, "manager.crt"),
 		"--tls-private-key-file=" + filepath.Join(pki, "manager.key"),
+		"--v=2",
 		"--public-bind-address=127.0.0.1",
 		"--public-secure-port=" + strconv.Itoa(m.ports.https),
 		"--public-insecure-bind-address=127.0.0.1",

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	storagev1 "loft.sh/agent/apis/storage/v1"
-	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/manager/accesskey"
+	"loft.sh/agent/pkg/manager/bootstrap"
 )
 
 // The people of an installation.
@@ -34,7 +32,7 @@ func (c *Central) makePeople(ctx context.Context) error {
 		}
 		c.keys[name] = key
 	}
-	if err := c.bindAdmin(ctx); err != nil {
+	if err := c.makeAdmins(ctx); err != nil {
 		return err
 	}
 	return c.Allow(ctx, Alice, c.Clusters()...)
@@ -75,19 +73,14 @@ func (c *Central) Allow(ctx context.Context, person string, clusters ...string) 
 	return nil
 }
 
-// bindAdmin makes admin an administrator of the centre.
-func (c *Central) bindAdmin(ctx context.Context) error {
-	client, err := kubernetes.NewForConfig(c.cluster.RESTConfig())
-	if err != nil {
-		return fmt.Errorf("client of the central cluster: %w", err)
+// makeAdmins makes admin an administrator of the centre, as the manifests bind the team's role.
+func (c *Central) makeAdmins(ctx context.Context) error {
+	team := &storagev1.Team{
+		ObjectMeta: metav1.ObjectMeta{Name: bootstrap.Team},
+		Spec:       storagev1.TeamSpec{DisplayName: "Administrators", Users: []string{Admin}},
 	}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "loft-admin"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "loft-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: accesstoken.PersonName(Admin)}},
-	}
-	if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("bind the administrator: %w", err)
+	if _, err := c.storage.Teams().Create(ctx, team, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("team %q: %w", bootstrap.Team, err)
 	}
 	return nil
 }
