@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
@@ -83,11 +84,19 @@ func (c *Controller) clusterUpdated(before, after any) {
 	if old.UID != cluster.UID {
 		c.forget(old)
 	}
+	if !agentReady(old) && agentReady(cluster) {
+		// What was not there when it was asked for may be now.
+		c.endpoint.Add(cluster.Name)
+	}
 	if old.UID == cluster.UID && old.Generation == cluster.Generation && maps.Equal(old.Annotations, cluster.Annotations) &&
 		old.DeletionTimestamp.Equal(cluster.DeletionTimestamp) && slices.Equal(old.Finalizers, cluster.Finalizers) {
 		return
 	}
 	c.addAll(cluster.Name)
+}
+
+func agentReady(cluster *storagev1.Cluster) bool {
+	return meta.IsStatusConditionTrue(cluster.Status.Conditions, storagev1.ConditionAgentReady)
 }
 
 func (c *Controller) clusterDeleted(object any) {

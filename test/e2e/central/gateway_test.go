@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"loft.sh/agent/pkg/accesstoken"
+	"loft.sh/agent/pkg/manager/access"
 	"loft.sh/agent/test/e2e/kubectl"
 	installation "loft.sh/agent/test/sandbox/central"
 )
@@ -27,7 +28,7 @@ func way(t *testing.T, cluster string, config *rest.Config, user authenticationv
 	}
 }
 
-// aliceInfo is whom the connected clusters see.
+// aliceInfo is whom the connected clusters see: alice with the access key of her name.
 func aliceInfo(t *testing.T) authenticationv1.UserInfo {
 	t.Helper()
 	alice, err := shared.Storage().Users().Get(t.Context(), installation.Alice, metav1.GetOptions{})
@@ -36,6 +37,7 @@ func aliceInfo(t *testing.T) authenticationv1.UserInfo {
 	}
 	return authenticationv1.UserInfo{
 		Username: accesstoken.PersonName(alice.Name), UID: string(alice.UID), Groups: accesstoken.PersonGroups(alice.Name),
+		Extra: map[string]authenticationv1.ExtraValue{access.ExtraAccessKey: {alice.Name}},
 	}
 }
 

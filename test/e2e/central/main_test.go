@@ -40,11 +40,18 @@ func run(m *testing.M) (code int, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	shared, err = installation.Start(context.Background(), installation.Options{
 		Dir: dir, Managers: 2, Log: os.Stderr,
-		Clusters: []installation.ClusterOptions{{Name: eu, Nodes: 1}, {Name: us}},
+		// A third of the defaults: the tests wait for a lease to end four times.
+		ManagerArgs: []string{"--leader-elect-lease-duration=5s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=1s"},
+		Clusters:    []installation.ClusterOptions{{Name: eu, Nodes: 1}, {Name: us}},
 	})
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, shared.Stop()) }()
-	return m.Run(), checkAudit()
+	if code = m.Run(); code != 0 {
+		for _, manager := range shared.Managers() {
+			fmt.Fprintf(os.Stderr, "the last lines of %s:\n%s\n", manager.URL(), manager.Process().Tail(60))
+		}
+	}
+	return code, checkAudit()
 }

@@ -5,25 +5,24 @@ import (
 	"net/http"
 	"testing"
 	"time"
-
-	installation "loft.sh/agent/test/sandbox/central"
 )
 
 // TestManagerStopped: the direct way goes on without the centre, also through an agent that starts
 // meanwhile.
 func TestManagerStopped(t *testing.T) {
-	alice := person{name: installation.Alice, key: shared.Key(installation.Alice)}
-	token := alice.token(t, eu)
+	token := alice().token(t, eu)
 	s := shared.Connected(eu)
 	config := kubeconfig(t, s.EndpointURL()+"/kubernetes/cluster", s.EndpointCA(), token)
 	printed(t, config, "get", "namespaces")
 	for _, m := range shared.Managers() {
+		began := time.Now()
 		if err := m.Stop(); err != nil {
 			t.Fatal(err)
 		}
+		t.Logf("a manager ended within %s", time.Since(began).Round(time.Millisecond))
 	}
 	t.Cleanup(func() { startManagers(t) })
-	if a := alice.manager(http.MethodGet, "/version", ""); a.err == nil {
+	if a := alice().manager(http.MethodGet, "/version", ""); a.err == nil {
 		t.Fatalf("the manager answers: %d", a.code)
 	}
 	printed(t, config, "get", "namespaces")

@@ -76,14 +76,11 @@ func endpoint(cluster, token, path string) answer {
 	return send(s.EndpointCA(), token, http.MethodGet, s.EndpointURL()+"/kubernetes/cluster"+path, "")
 }
 
+// alice may do everything in both clusters, for as long as all tests take.
+func alice() person { return person{name: installation.Alice, key: shared.Key(installation.Alice)} }
+
 // token asks for a direct token, which is for the named clusters, or for all without a name.
 func (p person) token(t *testing.T, clusters ...string) string {
-	t.Helper()
-	return p.tokenFrom(t, shared.Managers()[0], clusters...)
-}
-
-// tokenFrom asks one replica of the manager.
-func (p person) tokenFrom(t *testing.T, manager *installation.Manager, clusters ...string) string {
 	t.Helper()
 	spec := "{}"
 	if len(clusters) > 0 {
@@ -93,7 +90,7 @@ func (p person) tokenFrom(t *testing.T, manager *installation.Manager, clusters 
 		}
 		spec = `{"scope":{"clusters":[` + strings.Join(named, ",") + `]}}`
 	}
-	a := send(shared.CAFile(), p.key, http.MethodPost, manager.URL()+management+"/directclusterendpointtokens",
+	a := p.manager(http.MethodPost, management+"/directclusterendpointtokens",
 		`{"kind":"DirectClusterEndpointToken","apiVersion":"management.loft.sh/v1","spec":`+spec+`}`)
 	if err := a.wants(http.StatusCreated); err != nil {
 		t.Fatal(err)

@@ -70,8 +70,6 @@ func (m *Manager) Start(ctx context.Context) error {
 	var err error
 	m.process, err = controlplane.StartProcess(controlplane.ProcessConfig{
 		Name: "loft-manager", Path: m.central.managerBinary(), Args: m.args(), LogFile: m.LogFile(),
-		// The lease tells replicas apart by it.
-		Env: []string{"POD_NAME=loft-manager-" + filepath.Base(m.dir), "POD_NAMESPACE=" + namespace},
 	})
 	if err != nil {
 		return err
@@ -87,7 +85,6 @@ func (m *Manager) args() []string {
 		"--secure-port=" + strconv.Itoa(m.ports.inner),
 		"--tls-cert-file=" + filepath.Join(pki, "manager.crt"),
 		"--tls-private-key-file=" + filepath.Join(pki, "manager.key"),
-		"--v=2",
 		"--public-bind-address=127.0.0.1",
 		"--public-secure-port=" + strconv.Itoa(m.ports.https),
 		"--public-insecure-bind-address=127.0.0.1",
