@@ -7,7 +7,7 @@ LDFLAGS := -s -w -X $(version_package).gitVersion=$(VERSION) -X $(version_packag
 	-X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)
 SANDBOX_DIR ?= $(CURDIR)/.sandbox
 SANDBOX_NODES ?= 0
-SANDBOX_ARGS ?= --single
+SANDBOX_ARGS ?=
 TEST_TIMEOUT ?= 30m
 BENCH_DIR ?= $(CURDIR)/.bench
 

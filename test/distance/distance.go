@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"loft.sh/agent/test/distance/hop"
 	"loft.sh/agent/test/sandbox/central"
 )
@@ -115,6 +117,19 @@ func (s *scene) lengthen(ctx context.Context) error {
 			return err
 		}
 		s.ways = append(s.ways, w)
+	}
+	return s.awaitFar(ctx)
+}
+
+// awaitFar waits until the manager takes the long way to the cluster.
+func (s *scene) awaitFar(ctx context.Context) error {
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		began := time.Now()
+		_, err := s.ways[0].run(ctx, work[2])
+		return time.Since(began) >= 4*s.opts.Delay, err
+	})
+	if err != nil {
+		return fmt.Errorf("the manager does not take the long way: %w", err)
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ type Options struct {
 	// Connect makes the manager know a connected cluster; nil: the sandbox writes what the manager
 	// reads. The agent is started afterwards.
 	Connect func(ctx context.Context, c *Central, cluster string) error
+	// OpenEndpoints lets everybody through an endpoint who has a token for it, as an agent that is
+	// installed by hand does. Otherwise a ClusterAccess must name them.
+	OpenEndpoints bool
 	// Log takes what is done; nil means silence.
 	Log io.Writer
 }

@@ -10,14 +10,17 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	storagev1 "loft.sh/agent/apis/storage/v1"
 	"loft.sh/agent/artifacts"
+	"loft.sh/agent/pkg/manager/installer"
 	"loft.sh/agent/test/controlplane"
 	"loft.sh/agent/test/sandbox"
 )
@@ -45,6 +48,9 @@ func (c *Central) startCluster(ctx context.Context, opts ClusterOptions) error {
 	objects, err := artifacts.ConnectObjects()
 	if err != nil {
 		return err
+	}
+	if c.opts.OpenEndpoints {
+		objects = append(objects, endpointUsers())
 	}
 	return sandbox.Apply(ctx, s.Cluster().RESTConfig(), objects)
 }
@@ -86,6 +92,16 @@ func (c *Central) announce(ctx context.Context, name string) error {
 		return fmt.Errorf("cluster %q: %w", name, err)
 	}
 	return nil
+}
+
+// endpointUsers binds everybody to the role of those who may use the endpoint.
+func endpointUsers() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": rbacv1.SchemeGroupVersion.String(), "kind": "ClusterRoleBinding",
+		"metadata": map[string]any{"name": "sandbox-endpoint-users"},
+		"roleRef":  map[string]any{"apiGroup": rbacv1.GroupName, "kind": "ClusterRole", "name": installer.EndpointUserRole},
+		"subjects": []any{map[string]any{"apiGroup": rbacv1.GroupName, "kind": rbacv1.GroupKind, "name": "loft:authenticated"}},
+	}}
 }
 
 // EndpointAnnotations are those that say where the agent of a connected cluster is reached.
