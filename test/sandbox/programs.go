@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -103,16 +105,29 @@ func get(ctx context.Context, client *http.Client, url string) (bool, string) {
 	return res.StatusCode == http.StatusOK, string(body)
 }
 
-// FreePorts finds ports that are free now.
+// The ports of programs lie below those that kernels give to whoever asks for any port, and to outgoing
+// connections: a port that is free now is still free when its program comes to listen on it.
+const (
+	firstPort = 20000
+	lastPort  = 32000
+)
+
+// FreePorts finds ports that are free now, and likely to stay so.
 func FreePorts(count int) ([]int, error) {
-	found := make([]int, count)
-	for i := range found {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	var found []int
+	var last error
+	for range 100 * count {
+		if len(found) == count {
+			return found, nil
+		}
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("free port: %w", err)
+			last = err
+			continue
 		}
 		defer func() { _ = listener.Close() }()
-		found[i] = listener.Addr().(*net.TCPAddr).Port
+		found = append(found, port)
 	}
-	return found, nil
+	return nil, fmt.Errorf("no free port: %w", last)
 }
