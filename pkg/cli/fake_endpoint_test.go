@@ -72,6 +72,8 @@ func serveAgent(w http.ResponseWriter, r *http.Request, cluster string, strict b
 	case strings.HasSuffix(path, "/selfsubjectreviews"):
 		created(w, &authenticationv1.SelfSubjectReview{Status: authenticationv1.SelfSubjectReviewStatus{
 			UserInfo: authenticationv1.UserInfo{Username: claims.Sub}}})
+	case r.Header.Get("Upgrade") == "websocket" && r.Header.Get("Origin") == "": // as an API server
+		w.WriteHeader(http.StatusForbidden)
 	case r.Header.Get("Upgrade") != "":
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", r.Header.Get("Upgrade"))

@@ -92,7 +92,7 @@ func (j *Journey) run(ctx context.Context, c call, name string, args ...string) 
 	cmd.Stdout, cmd.Stderr = &printed, &printed
 	err := cmd.Run()
 	j.lock.Lock()
-	_, _ = fmt.Fprintf(j.out, "%s$ %s %s\n%s", c.person, filepath.Base(name), strings.Join(args, " "), &printed)
+	_, _ = fmt.Fprintf(j.out, "%s$ %s %s\n%s", c.person, filepath.Base(name), j.shown(args), &printed)
 	j.lock.Unlock()
 	if failed := err != nil; failed != c.fails {
 		return "", fmt.Errorf("%s %s: failed: %t, want %t: %w", filepath.Base(name), strings.Join(args, " "), failed, c.fails, errors.Join(err, ctx.Err()))
@@ -106,6 +106,15 @@ func (j *Journey) run(ctx context.Context, c call, name string, args ...string) 
 		return "", fmt.Errorf("%s %s: printed %q", filepath.Base(name), strings.Join(args, " "), c.unwanted)
 	}
 	return printed.String(), nil
+}
+
+// shown are arguments as they may be seen: without keys.
+func (j *Journey) shown(args []string) string {
+	line := strings.Join(args, " ")
+	for _, person := range []string{central.Admin, central.Alice} {
+		line = strings.ReplaceAll(line, j.central.Key(person), "$KEY")
+	}
+	return strings.ReplaceAll(line, j.dir+string(filepath.Separator), "")
 }
 
 // Env is a person's environment: a home and a kubeconfig of the person's own, and no keyring.

@@ -29,6 +29,7 @@ func (p *patient) watchPath(seconds int) string {
 func webSocket(ctx context.Context, p *patient) Finding {
 	code, err := p.upgrade(ctx, http.MethodGet, p.watchPath(5), http.Header{
 		"Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"bG9mdC1kb2N0b3ItbG9mdA=="},
+		"Origin": {p.at.URL}, // an API server answers 403 without one
 	})
 	return judgeUpgrade("a WebSocket", "to watch "+where(p.Namespace), code, err)
 }

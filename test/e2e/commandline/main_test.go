@@ -41,7 +41,9 @@ func run(m *testing.M) (code int, err error) {
 	if trip, err = journey.New(context.Background(), dir, out); err != nil {
 		return 1, err
 	}
-	if shared, err = central.Start(context.Background(), trip.Options()); err != nil {
+	options := trip.Options()
+	options.Clusters[0].Nodes = 1 // the doctor forwards a port
+	if shared, err = central.Start(context.Background(), options); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, shared.Stop()) }()
