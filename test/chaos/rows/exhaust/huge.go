@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/test/chaos"
 	"loft.sh/agent/test/chaos/hostile"
 	"loft.sh/agent/test/chaos/load"
@@ -99,14 +100,19 @@ func hugeLists(ctx context.Context, env *chaos.Env) (*chaos.Result, error) {
 		return nil, err
 	}
 	clients := env.Count(hugeClients, 5)
-	// How honest clients of the API server itself fare: most of the work is the API server's.
+	// How honest clients of the API server itself fare: most of the work is the API server's, and it
+	// has the requests of one priority wait for each other.
 	cluster := s.Sandbox().Cluster()
-	admin, err := rest.HTTPClientFor(cluster.RESTConfig())
+	honest, err := s.directly("honest")
 	if err != nil {
-		return nil, fmt.Errorf("client of the cluster: %w", err)
+		return nil, err
 	}
-	direct := load.Start(ctx, honestRate, honestTimeout, load.Get(admin, cluster.URL()+"/api/v1/namespaces/default", ""))
-	_, failed := s.list(ctx, clients, func(int) (*http.Client, string) { return admin, cluster.URL() + list })
+	hungry, err := s.directly("hostile")
+	if err != nil {
+		return nil, err
+	}
+	direct := load.Start(ctx, honestRate, honestTimeout, load.Get(honest, cluster.URL()+"/api/v1/namespaces/default", ""))
+	_, failed := s.list(ctx, clients, func(int) (*http.Client, string) { return hungry, cluster.URL() + list })
 	without := direct.Stop()
 	if len(failed) > 0 {
 		return nil, fmt.Errorf("lists of the API server itself: %s", failed[0])
@@ -130,6 +136,17 @@ func hugeLists(ctx context.Context, env *chaos.Env) (*chaos.Result, error) {
 	s.result.Note("%d lists of %d MB at the same time took %s", clients, megabytes, took.Round(time.Millisecond))
 	s.result.Note("the same lists and honest clients without the agent: honest p99 %s", without.Quantile(0.99))
 	return s.result, s.peak()
+}
+
+// directly is a client of the API server itself in a person's name.
+func (s *stage) directly(person string) (*http.Client, error) {
+	config := rest.CopyConfig(s.Sandbox().Cluster().RESTConfig())
+	config.Impersonate = rest.ImpersonationConfig{UserName: accesstoken.PersonName(person)}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("client of the cluster: %w", err)
+	}
+	return client, nil
 }
 
 // list reads a list count times at once, each as from says, and returns the sizes of the answers.
