@@ -27,10 +27,12 @@ const (
 	Path = "/kubernetes/proof"
 	// NonceParameter is the query parameter with the nonce.
 	NonceParameter = "nonce"
-	// Namespace and Account name the agent's service account, and Username is what an API server calls it.
+	// Namespace is that of the agent's service account.
 	Namespace = "loft"
-	Account   = "loft-agent"
-	Username  = "system:serviceaccount:" + Namespace + ":" + Account
+	// Account is the name of the agent's service account.
+	Account = "loft-agent"
+	// Username is what an API server calls the account.
+	Username = "system:serviceaccount:" + Namespace + ":" + Account
 	// Lifetime of the agent's token: the shortest that an API server gives.
 	Lifetime = 10 * time.Minute
 
