@@ -16,6 +16,7 @@ import (
 
 	"loft.sh/agent/pkg/accesstoken"
 	"loft.sh/agent/pkg/door"
+	"loft.sh/agent/pkg/doors"
 	"loft.sh/agent/pkg/proxy"
 	"loft.sh/agent/pkg/proxy/streams"
 	"loft.sh/agent/pkg/statuserr"
@@ -39,6 +40,10 @@ func NewAccess(authorizer authorizer.Authorizer, verifier *accesstoken.Verifier)
 
 // Permit implements door.Access.
 func (a *Access) Permit(r *http.Request, caller *door.Caller, target *door.Target) error {
+	if target.Prefix == ProxyPrefix && doors.Below(target.URL.Path, ProxyPrefix) {
+		// Each turn would cost two connections, and a path has room for a thousand.
+		return apierrors.NewBadRequest("the path leads through " + ProxyPrefix + " twice; once is enough")
+	}
 	if err := a.permit(r, target, caller); err != nil {
 		return err
 	}

@@ -75,6 +75,32 @@ func TestWhatCannotBeCheckedIsNeitherAllowedNorRefused(t *testing.T) {
 	}
 }
 
+func TestDoorDoesNotLeadThroughItself(t *testing.T) {
+	access := NewAccess(authorizer.AuthorizerFunc(decide{decision: authorizer.DecisionAllow}.Authorize), nil)
+	for _, tc := range []struct {
+		name, prefix, path string
+		want               bool
+	}{
+		{"once", ProxyPrefix, "/api/v1/pods", true},
+		{"another resource of the agent's", ProxyPrefix, "/apis/cluster.loft.sh/v1/spaces", true},
+		{"from door 1", ClusterPrefix, ProxyPrefix + "/api", true},
+		{"twice", ProxyPrefix, ProxyPrefix + "/api", false},
+		{"twice, spelled with escapes", ProxyPrefix, "/apis/cluster.loft.sh/v1/kubernetes/cluster/%70roxy/api", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, tc.prefix+tc.path, nil)
+			target, err := door.Parse(r, door.At(tc.prefix, nil), Hint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = access.Permit(r, &door.Caller{User: &user.DefaultInfo{Name: "loft:user:alice"}}, target)
+			if (err == nil) != tc.want || err != nil && !apierrors.IsBadRequest(err) {
+				t.Errorf("error %v, want permitted %t", err, tc.want)
+			}
+		})
+	}
+}
+
 // issue returns a verifier, its bundle, and a token that is good for an hour.
 func issue(t *testing.T, clock *clocktesting.FakeClock) (*accesstoken.Verifier, accesstoken.Bundle, string) {
 	t.Helper()

@@ -189,6 +189,20 @@ func TestOpenWatchOfOthersGoesOn(t *testing.T) {
 	}
 }
 
+func TestRBACIsNotAskedForEachRequest(t *testing.T) {
+	w := newWorld(t, agent(func(http.ResponseWriter, *http.Request) {}))
+	// Whatever asks in the background has asked.
+	<-w.gateway.keeper.Changed()
+	before := w.asked.Load()
+	for range 50 {
+		_, _ = io.Copy(io.Discard, w.send(t, "admin-key", http.MethodGet, "/kubernetes/cluster/eu/api").Body)
+	}
+	// Verdicts are made anew every few seconds, and the requests may come to lie in two such times.
+	if asked := w.asked.Load() - before; asked < 1 || asked > 2 {
+		t.Errorf("asked %d times for 50 requests, want once", asked)
+	}
+}
+
 func TestStreamStaysWhilePermissionsCannotBeAsked(t *testing.T) {
 	w := newWorld(t, agent(func(http.ResponseWriter, *http.Request) {}))
 	u, err := w.policy.User("unlucky")

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,8 @@ type world struct {
 	gateway     *Gateway
 	// refusesAdmins is closed when the central cluster's RBAC says no to administrators, too.
 	refusesAdmins chan struct{}
+	// asked is how often that RBAC was asked.
+	asked atomic.Int64
 }
 
 func named(name string) metav1.ObjectMeta {
@@ -147,6 +150,7 @@ func newWorld(t *testing.T, host http.Handler) *world {
 
 // authorize is the central cluster's RBAC.
 func (w *world) authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	w.asked.Add(1)
 	switch a.GetUser().GetName() {
 	case "loft:user:unlucky":
 		return authorizer.DecisionNoOpinion, "", errors.New("no answer")
