@@ -30,7 +30,7 @@ const (
 	askPause   = 5 * time.Second
 
 	// clusterAnnotation is the cluster, in the manager's audit log; the rest is the inner request.
-	clusterAnnotation = "gateway.loft.sh/cluster"
+	clusterAnnotation = "management.loft.sh/cluster"
 )
 
 // keeper decides who may use which cluster. It implements door.Access.

@@ -10,7 +10,7 @@ import (
 func TestOneRequestAtATimeFindsOutWhetherASilentClusterAnswers(t *testing.T) {
 	var s silence
 	start := time.Now()
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	s.answered(start)
 	s.failed(proxy.FailureTimeout, at(time.Second))
 	if !s.mayTry(at(time.Second)) {

@@ -118,10 +118,15 @@ func TestAuditRecordOfTheAgentNamesThePersonAndTheirAddress(t *testing.T) {
 	bindAlice(t)
 	c := newCentre(t)
 	config := c.way("alice")
+	auditID := ""
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			r.Header.Set("X-Forwarded-For", "198.51.100.7")
-			return next.RoundTrip(r)
+			res, err := next.RoundTrip(r)
+			if err == nil {
+				auditID = res.Header.Get("Audit-Id")
+			}
+			return res, err
 		})
 	})
 	if _, err := client(t, config).CoreV1().ConfigMaps("audited").Get(t.Context(), "x", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
@@ -132,8 +137,8 @@ func TestAuditRecordOfTheAgentNamesThePersonAndTheirAddress(t *testing.T) {
 		found = record(t, "audited")
 		return found != nil
 	})
-	got := []any{found.User.Username, found.User.UID, found.ImpersonatedUser == nil, found.SourceIPs[0]}
-	if diff := cmp.Diff([]any{alice.Username, alice.UID, true, "198.51.100.7"}, got); diff != "" {
+	got := []any{found.User.Username, found.User.UID, found.ImpersonatedUser == nil, found.SourceIPs[0], string(found.AuditID)}
+	if diff := cmp.Diff([]any{alice.Username, alice.UID, true, "198.51.100.7", auditID}, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 }
