@@ -56,7 +56,7 @@ distance: ## Measure the direct way against the one through the centre, 90 ms on
 	@bin/distance $(DISTANCE_ARGS)
 
 .PHONY: demo
-demo: bin/sandbox ## Show the main job once: a cluster, its agent, kubectl through the endpoint
+demo: bin/sandbox ## Go the documented way once: a centre, two clusters, loft and kubectl
 	@bin/sandbox demo
 
 .PHONY: sandbox
