@@ -81,7 +81,7 @@ func (w *world) answerLookUps(answer func() (*storagev1.AccessKeyList, error)) {
 // newStorage holds objects. The newer fake misspells the plural of AccessKey, and cannot be told.
 func newStorage(t *testing.T, objects ...runtime.Object) *fake.Clientset {
 	t.Helper()
-	storage := fake.NewSimpleClientset() //nolint:staticcheck // see above
+	storage := fake.NewSimpleClientset()
 	for _, object := range objects {
 		var err error
 		if key, ok := object.(*storagev1.AccessKey); ok {

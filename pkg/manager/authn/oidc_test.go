@@ -167,12 +167,13 @@ func TestABrokenFileLeavesTheProviders(t *testing.T) {
 
 func TestBadConfigIsRefused(t *testing.T) {
 	good := newProvider(t).config()
+	_, providers, _ := strings.Cut(good, "jwt:\n")
 	tests := []struct{ name, content, want string }{
 		{"another kind", "apiVersion: v1\nkind: Pod\n", "no kind"},
 		{"a typing error", strings.Replace(good, "audiences", "audience", 1), "unknown field"},
 		{"plain HTTP", strings.Replace(good, "https://", "http://", 1), "https"},
 		{"no user name", strings.Replace(good, "claim: email", `claim: ""`, 1), "username"},
-		{"twice the same", good + good[strings.Index(good, "- issuer"):], "Duplicate"},
+		{"twice the same", good + providers, "Duplicate"},
 		{"anybody", good + "anonymous: {enabled: true}\n", "anonymous"},
 	}
 	for _, tt := range tests {

@@ -25,12 +25,14 @@ import (
 )
 
 const (
-	// User and Team are the first administrator's.
+	// User is the first administrator's name.
 	User = "admin"
+	// Team is the name of the team that the first administrator is in.
 	Team = "admins"
-	// SecretName and SecretKey are where the first administrator's access key is found.
+	// SecretName is where the first administrator's access key is found.
 	SecretName = "loft-manager-admin"
-	SecretKey  = "key"
+	// SecretKey is the key in that Secret.
+	SecretKey = "key"
 
 	accessKeyName = "admin-first"
 	fieldManager  = "loft-manager"
@@ -96,14 +98,14 @@ func (a *Administrator) secret(ctx context.Context) (string, error) {
 		return secret, nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
-		return "", fmt.Errorf("Secret %q: %w", SecretName, err)
+		return "", fmt.Errorf("keep the access key in Secret %q: %w", SecretName, err)
 	}
 	kept, err := a.Secrets.Get(ctx, SecretName, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("Secret %q: %w", SecretName, err)
+		return "", fmt.Errorf("read the access key from Secret %q: %w", SecretName, err)
 	}
 	if len(kept.Data[SecretKey]) == 0 {
-		return "", fmt.Errorf("Secret %q has no %q; delete it, or put an access key of your own there", SecretName, SecretKey)
+		return "", fmt.Errorf("the Secret %q has no %q; delete it, or put an access key of your own there", SecretName, SecretKey)
 	}
 	return string(kept.Data[SecretKey]), nil
 }

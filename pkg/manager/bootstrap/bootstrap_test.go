@@ -19,7 +19,7 @@ import (
 // misspells the plural of AccessKey.
 func newAdministrator(t *testing.T, objects ...runtime.Object) (*Administrator, *fake.Clientset, *kubernetesfake.Clientset) {
 	t.Helper()
-	storage := fake.NewSimpleClientset(objects...) //nolint:staticcheck // see above
+	storage := fake.NewSimpleClientset(objects...)
 	central := kubernetesfake.NewClientset()
 	return &Administrator{Storage: storage.StorageV1(), Secrets: central.CoreV1().Secrets("loft")}, storage, central
 }

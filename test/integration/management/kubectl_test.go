@@ -179,3 +179,28 @@ func TestKubectlWatches(t *testing.T) {
 		mustKubectl(t, "admin", "annotate", "--overwrite", "cluster", "watched", "n="+next)
 	}
 }
+
+// TestAdministratorsManagePeople, and nobody else does.
+func TestAdministratorsManagePeople(t *testing.T) {
+	file := write(t, strings.Join([]string{
+		`{apiVersion: management.loft.sh/v1, kind: User, metadata: {name: dave}, spec: {email: dave@example.com}}`,
+		`{apiVersion: management.loft.sh/v1, kind: Team, metadata: {name: daves}, spec: {users: [dave]}}`,
+		`{apiVersion: management.loft.sh/v1, kind: Cluster, metadata: {name: daves}}`,
+	}, "\n---\n"))
+	if out, err := kubectl(t, "alice", "create", "-f", file); err == nil || strings.Count(out, "forbidden") != 3 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	mustKubectl(t, "admin", "create", "-f", file)
+	await(t, "dave is in the team", func() bool {
+		return mustKubectl(t, "admin", "get", "user", "dave", "-o=jsonpath={.spec.email} {.status.teams[*].name}") == "dave@example.com daves"
+	})
+	mustKubectl(t, "admin", "patch", "team", "daves", "--type=merge", "-p", `{"spec":{"users":[]}}`)
+	await(t, "dave is in no team", func() bool {
+		return mustKubectl(t, "admin", "get", "user", "dave", "-o=jsonpath={.status.teams[*].name}") == ""
+	})
+	// It waits until they are gone, and the cluster's finalizer with it.
+	mustKubectl(t, "admin", "delete", "-f", file, "--timeout=60s")
+	if out, err := kubectl(t, "admin", "get", "-f", file); err == nil || strings.Count(out, "NotFound") != 3 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
