@@ -29,8 +29,9 @@ type Server struct {
 	generic *genericserver.GenericAPIServer
 	// outer are the servers of the outer listeners.
 	outer []*listen.Server
-	// loops are what goes on in the background.
-	loops sync.WaitGroup
+	// loops are what goes on in the background, until ending is closed.
+	loops  sync.WaitGroup
+	ending chan struct{}
 }
 
 // New builds the server.
@@ -39,7 +40,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generic API server: %w", err)
 	}
-	s := &Server{config: c, generic: generic}
+	s := &Server{config: c, generic: generic, ending: make(chan struct{})}
 	group := registry.NewAPIGroupInfo(registry.Config{
 		Storage: c.storageClient.StorageV1().RESTClient(), Policy: c.policy, Issuer: c.tokens.Issuer,
 		ValidateAnnotations: endpoint.ValidateAnnotations,
@@ -102,7 +103,7 @@ func (s *Server) addLoops() error {
 	}
 	for name, loop := range loops {
 		if err := s.generic.AddPostStartHook(name, func(hook genericserver.PostStartHookContext) error {
-			s.loops.Go(func() { loop(hook.Context) })
+			s.loops.Go(func() { s.loop(hook.Context, loop) })
 			return nil
 		}); err != nil {
 			return fmt.Errorf("hook %q: %w", name, err)
@@ -111,9 +112,24 @@ func (s *Server) addLoops() error {
 	return nil
 }
 
-// awaitLoops waits until what goes on in the background has ended: the lease is given up, and what is
-// left is written.
+// loop runs one of the loops. The hook's own context ends only after the hooks before the shutdown, and
+// they wait for the loops. A loop may return and leave something running with its context.
+func (s *Server) loop(ctx context.Context, loop func(context.Context)) {
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		defer stop()
+		select {
+		case <-s.ending:
+		case <-ctx.Done():
+		}
+	}()
+	loop(ctx)
+}
+
+// awaitLoops ends what goes on in the background, and waits until it has: the lease is
+// given up, and what is left is written.
 func (s *Server) awaitLoops() {
+	close(s.ending)
 	ended := make(chan struct{})
 	go func() {
 		s.loops.Wait()

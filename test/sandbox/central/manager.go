@@ -93,6 +93,8 @@ func (m *Manager) args() []string {
 		"--issuer=" + sandbox.Issuer,
 		"--audit-log-path=" + m.AuditLog(),
 		"--audit-log-mode=blocking",
+		// The central cluster's controllers watch all there is. As the Deployment, but quicker.
+		"--shutdown-watch-termination-grace-period=1s",
 	}, m.central.opts.ManagerArgs...)
 }
 
