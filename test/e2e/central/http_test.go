@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -131,12 +132,12 @@ func openStream(caFile, token, url string) (*stream, error) {
 	}
 	if res.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(res.Body)
-		return nil, fmt.Errorf("answer %d: %s (%v)", res.StatusCode, body, res.Body.Close())
+		return nil, errors.Join(fmt.Errorf("answer %d: %s", res.StatusCode, body), res.Body.Close())
 	}
 	buffer := make([]byte, 4096)
 	n, err := res.Body.Read(buffer)
 	if err != nil {
-		return nil, fmt.Errorf("the stream ended at once: %w (%v)", err, res.Body.Close())
+		return nil, errors.Join(fmt.Errorf("the stream ended at once: %w", err), res.Body.Close())
 	}
 	s := &stream{first: string(buffer[:n]), ended: make(chan struct{})}
 	go func() {

@@ -55,13 +55,13 @@ func (w *world) pass() Verdict {
 	}
 	v := Decide(Subject{Namespace: n, Now: w.now, Created: w.created}, schedules)
 	state := v.State
-	switch {
-	case v.Action == Sleep:
+	switch v.Action {
+	case Sleep:
 		if n.Phase == annotations.Awake {
 			w.since = w.now
 		}
 		state.Phase = annotations.Asleep
-	case v.Action == Wake:
+	case Wake:
 		state = Awoken(state, w.now)
 		w.slept += w.now.Sub(w.since)
 	}
