@@ -115,12 +115,8 @@ func (k *keeper) Still(caller *door.Caller, target *door.Target) *streams.End {
 	if time.Now().UnixNano() < k.paused.Load() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-	defer cancel()
-	v, err := k.verdict(ctx, caller, target.Cluster)
-	if err != nil {
-		klog.ErrorS(err, "Access of an open stream not checked", "cluster", target.Cluster)
-		k.paused.Store(time.Now().Add(askPause).UnixNano())
+	v := k.current(caller, target.Cluster)
+	if v == nil {
 		return nil
 	}
 	switch refused := v.refusal(target); {
@@ -134,6 +130,21 @@ func (k *keeper) Still(caller *door.Caller, target *door.Target) *streams.End {
 		return unauthorizedEnd(errTeams)
 	}
 	return nil
+}
+
+// current is the verdict about an open stream; nil: it cannot be found out at the moment.
+func (k *keeper) current(caller *door.Caller, cluster string) *verdict {
+	if known, _, _ := k.known(caller, cluster); known != nil {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	v, err := k.verdict(ctx, caller, cluster)
+	if err != nil {
+		klog.ErrorS(err, "Access of an open stream not checked", "cluster", cluster)
+		k.paused.Store(time.Now().Add(askPause).UnixNano())
+	}
+	return v
 }
 
 var errTeams = errors.New("the teams of the person who opened this stream have changed")

@@ -97,7 +97,7 @@ func accessKeys() []*storagev1.AccessKey {
 
 // newWorld has cluster "eu" served by host; "us" is another's, "broken" has no Secret and "down" no
 // API server.
-func newWorld(t *testing.T, host http.Handler) *world {
+func newWorld(t testing.TB, host http.Handler) *world {
 	t.Helper()
 	client := fake.NewSimpleClientset(people()...)
 	for _, key := range accessKeys() {
@@ -165,7 +165,7 @@ func (w *world) authorize(_ context.Context, a authorizer.Attributes) (authorize
 }
 
 // serve starts an API server over TLS with HTTP/2 and HTTP/1.1.
-func serve(t *testing.T, handler http.Handler) *rest.Config {
+func serve(t testing.TB, handler http.Handler) *rest.Config {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = true

@@ -23,7 +23,7 @@ func request(t *testing.T) *http.Request {
 	return httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 }
 
-func targetAt(t *testing.T, w *world, path string) *door.Target {
+func targetAt(t testing.TB, w *world, path string) *door.Target {
 	t.Helper()
 	target, err := door.Parse(httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil), w.gateway.locate, Hint)
 	if err != nil {

@@ -46,8 +46,8 @@ func (v *verdicts) add(q question, found *verdict) {
 	}
 }
 
-// verdict returns what is remembered, or finds it out.
-func (k *keeper) verdict(ctx context.Context, caller *door.Caller, cluster string) (*verdict, error) {
+// known returns what is remembered, and where to add what is found out about the question.
+func (k *keeper) known(caller *door.Caller, cluster string) (*verdict, question, *verdicts) {
 	q := question{user: caller.User.GetName(), cluster: cluster}
 	if keys := caller.User.GetExtra()[access.ExtraAccessKey]; len(keys) > 0 {
 		q.key = keys[0]
@@ -55,11 +55,21 @@ func (k *keeper) verdict(ctx context.Context, caller *door.Caller, cluster strin
 	current := k.verdicts.Load()
 	// Who comes through the aggregator may bear the name and other groups.
 	if known := current.get(q); known != nil && slices.Equal(known.groups, caller.User.GetGroups()) {
+		return known, q, current
+	}
+	return nil, q, current
+}
+
+// verdict returns what is remembered, or finds it out.
+func (k *keeper) verdict(ctx context.Context, caller *door.Caller, cluster string) (*verdict, error) {
+	known, q, current := k.known(caller, cluster)
+	if known != nil {
 		return known, nil
 	}
 	found, err := judge(ctx, k.policy, caller.User, cluster)
-	if err == nil {
-		current.add(q, found)
+	if err != nil {
+		return nil, err
 	}
-	return found, err
+	current.add(q, found)
+	return found, nil
 }
