@@ -21,6 +21,8 @@ import (
 	"loft.sh/agent/pkg/agent/direct"
 	agentproof "loft.sh/agent/pkg/agent/proof"
 	"loft.sh/agent/pkg/agent/registry"
+	"loft.sh/agent/pkg/agent/registry/sleepmodeconfigs"
+	"loft.sh/agent/pkg/agent/registry/spaces"
 	"loft.sh/agent/pkg/agent/sleepmode"
 	"loft.sh/agent/pkg/agent/trust"
 	"loft.sh/agent/pkg/audit"
@@ -50,6 +52,8 @@ type Config struct {
 	// informers hold what the agent keeps of the host cluster in memory.
 	informers informers.SharedInformerFactory
 	sleep     *sleepmode.Mode
+	spaces    *spaces.REST
+	configs   *sleepmodeconfigs.REST
 	// certificates are those that the listeners serve with.
 	certificates *listen.Certificates
 	// frontProxy is nil where flags say whom the inner listener trusts.
@@ -82,6 +86,9 @@ func NewConfig(o *Options) (*Config, error) {
 	c.generic.OpenAPIConfig.Info.Title = "loft-agent"
 	c.generic.OpenAPIV3Config = genericserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
 	c.generic.OpenAPIV3Config.Info.Title = "loft-agent"
+	if err := c.applySpaces(); err != nil {
+		return nil, err
+	}
 	if err := c.applyDoors(o); err != nil {
 		return nil, err
 	}
@@ -142,6 +149,7 @@ func (c *Config) applyGeneric(o *Options) error {
 	if err := o.Authorization.ApplyTo(&g.Authorization); err != nil {
 		return fmt.Errorf("authorization with the host cluster: %w", err)
 	}
+	g.Authorization.Authorizer = spaces.NewAuthorizer(g.Authorization.Authorizer)
 	if err := audit.ApplyTo(o.Audit, g); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -232,7 +240,7 @@ func (c *Config) outerCertificates() authenticator.Request {
 // subresource is an inner request from its first filter on.
 func (c *Config) innerChain(a *authn.Authenticator) func(http.Handler, *genericserver.Config) http.Handler {
 	return func(apiHandler http.Handler, g *genericserver.Config) http.Handler {
-		api := genericserver.DefaultBuildHandlerChain(apiHandler, g)
+		api := genericserver.DefaultBuildHandlerChain(sleepmode.WithActivity(apiHandler, c.sleep.Book), g)
 		door2 := c.door
 		door2.Name, door2.Locate = direct.Aggregated, door.At(direct.ProxyPrefix, c.forwarder)
 		door2.Aggregated, door2.Marked = true, true

@@ -44,7 +44,7 @@ func (c CompletedConfig) New() (*Server, error) {
 		credential: &hostCredential{config: c.hostConfig}, status: newStatus(c.hostClient, c.trust, c.certificates),
 		heap: heap.New(),
 	}
-	group := registry.NewAPIGroupInfo(s.status)
+	group := registry.NewAPIGroupInfo(s.status, c.spaces, c.configs)
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install API group cluster.loft.sh: %w", err)
 	}

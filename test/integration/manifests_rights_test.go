@@ -91,9 +91,13 @@ func testRules(t *testing.T, agent, anyone *rest.Config) {
 	}
 }
 
-// sleepModeRules are what it takes to put namespaces to sleep and to wake them.
+// sleepModeRules are what it takes to make spaces, to put them to sleep and to wake them.
 var sleepModeRules = slices.Concat(
-	verbs("/namespaces", "get", "list", "watch", "patch", "delete"),
+	verbs("/namespaces", "get", "list", "watch", "create", "patch", "delete"),
+	verbs("rbac.authorization.k8s.io/clusterroles", "list", "watch"),
+	verbs("rbac.authorization.k8s.io/clusterrolebindings", "list", "watch"),
+	verbs("rbac.authorization.k8s.io/roles", "list", "watch"),
+	verbs("rbac.authorization.k8s.io/rolebindings", "create", "list", "watch"),
 	verbs("apps/deployments", "get", "list", "patch"),
 	verbs("apps/statefulsets", "get", "list", "patch"),
 	verbs("apps/replicasets", "get", "list", "patch"),
@@ -107,6 +111,7 @@ var sleepModeRules = slices.Concat(
 		"patch apps/deployments/scale", "patch apps/statefulsets/scale", "patch apps/replicasets/scale", "patch /replicationcontrollers/scale",
 		"list apps/daemonsets", "list batch/jobs", "list discovery.k8s.io/endpointslices",
 		"create /resourcequotas", "delete /resourcequotas loft-sleep-mode",
+		"bind rbac.authorization.k8s.io/clusterroles admin", "patch rbac.authorization.k8s.io/rolebindings loft-space-owner",
 	},
 )
 
@@ -198,7 +203,9 @@ var accessTests = []struct {
 	{"get", "", "namespaces", "", "default", true},
 	{"list", "", "namespaces", "", "", true},
 	{"delete", "", "namespaces", "", "team-a", true},
-	{"create", "", "namespaces", "", "", false},
+	{"create", "", "namespaces", "", "", true},
+	{"bind", "rbac.authorization.k8s.io", "clusterroles", "", "cluster-admin", false},
+	{"patch", "rbac.authorization.k8s.io", "rolebindings", "team-a", "own", false},
 	{"update", "", "namespaces", "", "team-a", false},
 	{"get", "coordination.k8s.io", "leases", "loft", "other", false},
 	{"delete", "coordination.k8s.io", "leases", "loft", "loft-agent", false},

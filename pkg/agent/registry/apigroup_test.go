@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,8 @@ import (
 
 	clusterv1 "loft.sh/agent/apis/cluster/v1"
 	generatedopenapi "loft.sh/agent/generated/openapi"
+	"loft.sh/agent/pkg/agent/registry/sleepmodeconfigs"
+	"loft.sh/agent/pkg/agent/registry/spaces"
 )
 
 type fixedStatus clusterv1.KubernetesStatus
@@ -44,7 +47,8 @@ func newHandler(t *testing.T) http.Handler {
 		t.Fatalf("build server: %v", err)
 	}
 	t.Cleanup(server.Destroy)
-	info := NewAPIGroupInfo(fixedStatus{AgentVersion: "v0.1.0"})
+	info := NewAPIGroupInfo(fixedStatus{AgentVersion: "v0.1.0"}, spaces.NewREST(spaces.Config{Now: time.Now}),
+		sleepmodeconfigs.NewREST(nil, nil, time.Now))
 	if err := server.InstallAPIGroup(&info); err != nil {
 		t.Fatalf("install group: %v", err)
 	}
@@ -102,6 +106,8 @@ func TestDiscovery(t *testing.T) {
 	want := []metav1.APIResource{
 		{Name: "kubernetes", SingularName: "kubernetes", Kind: "Kubernetes", Verbs: metav1.Verbs{"get", "list"}},
 		{Name: "kubernetes/proxy", Kind: "ProxyOptions", Verbs: metav1.Verbs{"create", "delete", "get", "patch", "update"}},
+		{Name: "sleepmodeconfigs", SingularName: "sleepmodeconfig", Namespaced: true, Kind: "SleepModeConfig", Verbs: metav1.Verbs{"create", "get", "list", "patch", "update"}},
+		{Name: "spaces", SingularName: "space", Kind: "Space", Verbs: metav1.Verbs{"create", "delete", "get", "list", "patch", "update", "watch"}},
 	}
 	if diff := cmp.Diff(want, got.APIResources); diff != "" {
 		t.Errorf("resources (-want +got):\n%s", diff)

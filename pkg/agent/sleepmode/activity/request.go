@@ -8,13 +8,11 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	clusterv1 "loft.sh/agent/apis/cluster/v1"
+	"loft.sh/agent/pkg/agent/sleepmode/annotations"
 )
 
 // IgnoreHeader "true" makes a request not count.
 const IgnoreHeader = "X-Sleep-Mode-Ignore"
-
-// personPrefix begins the names of people.
-const personPrefix = "loft:user:"
 
 // Request is what decides whether a request counts.
 type Request struct {
@@ -114,7 +112,7 @@ func (r *Rules) ignoresGroup(u user.Info) bool {
 // info describes q, made under the name host.
 func (q Request) info(host string) clusterv1.LastActivityInfo {
 	return clusterv1.LastActivityInfo{
-		Subject: strings.TrimPrefix(q.User.GetName(), personPrefix), Host: host, Verb: q.Info.Verb, APIGroup: q.Info.APIGroup,
+		Subject: annotations.Person(q.User.GetName()), Host: host, Verb: q.Info.Verb, APIGroup: q.Info.APIGroup,
 		Resource: q.Info.Resource, Subresource: q.Info.Subresource, Name: q.Info.Name, VirtualCluster: q.VirtualCluster,
 	}
 }

@@ -117,3 +117,6 @@ func Configured(annotations map[string]string) bool {
 
 // Owned says whether a namespace with these labels is a space: belongs to somebody.
 func Owned(labels map[string]string) bool { return labels[UserKey] != "" || labels[TeamKey] != "" }
+
+// Person is how activity calls a user: people without the prefix of their names.
+func Person(user string) string { return strings.TrimPrefix(user, "loft:user:") }

@@ -1,0 +1,8 @@
+// Package rights finds the namespaces that a person may see, from the cluster's RBAC held in memory.
+//
+// What surprises:
+//   - It answers lists alone. Whether somebody may read or change one namespace is asked of the API
+//     server, which may have other authorizers than RBAC; what only those allow is missing from lists.
+//   - A person sees a namespace who may get it, or get the space of its name, by a binding in the
+//     cluster or in that namespace.
+package rights
