@@ -309,6 +309,7 @@ func TestBindings(t *testing.T) {
 			"loft/Role/loft-connect to ServiceAccount/loft/loft-connect",
 		},
 		"manager": {
+			"/ClusterRole/loft-admin to Group//loft:team:admins",
 			"/ClusterRole/loft-manager to ServiceAccount/loft/loft-manager",
 			"/ClusterRole/loft-user to Group//loft:authenticated",
 			"kube-system/Role/extension-apiserver-authentication-reader to ServiceAccount/loft/loft-manager",

@@ -25,6 +25,9 @@ var ownRequests = []ownRequest{
 	{"the aggregator's CA and header names are watched", []string{"get", "list", "watch"}, "/api/v1/namespaces/kube-system/configmaps*"},
 	{"the cluster's UID is that of kube-system", []string{"get"}, "/api/v1/namespaces/kube-system"},
 	{"readiness asks whether the API server lives", []string{"get"}, "/livez"},
+	{"namespaces are followed", []string{"list", "watch"}, "/api/v1/namespaces"},
+	{"who sees which spaces is found in RBAC", []string{"list", "watch"}, "/apis/rbac.authorization.k8s.io/v1/*"},
+	{"one replica leads", []string{"get", "create", "update"}, "/apis/coordination.k8s.io/v1/namespaces/loft/leases*"},
 	{"the Kubernetes object says the API server's version", []string{"get"}, "/version"},
 }
 

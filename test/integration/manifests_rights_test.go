@@ -307,7 +307,11 @@ func testEndpointUsers(t *testing.T, host *controlplane.ControlPlane) {
 		{"loft:authenticated", "delete", "kubernetes/proxy", "cluster", true},
 		{"loft:authenticated", "get", "kubernetes/proxy", "other", false},
 		{"loft:authenticated", "delete", "kubernetes", "cluster", false},
-		{"loft:authenticated", "list", "spaces", "", false},
+		{"loft:authenticated", "list", "spaces", "", true},
+		{"loft:authenticated", "delete", "spaces", "team-a", true}, // worth nothing: the agent asks about spaces/manage
+		{"loft:authenticated", "delete", "spaces/manage", "team-a", false},
+		{"loft:authenticated", "create", "spaces", "", false},
+		{"loft:authenticated", "list", "sleepmodeconfigs", "", false},
 		{"system:authenticated", "get", "kubernetes/proxy", "cluster", false},
 	} {
 		review, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{

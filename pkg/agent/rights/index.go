@@ -53,10 +53,9 @@ func judge(rules []rbacv1.PolicyRule) verdict {
 	return v
 }
 
-// shows says whether a rule is about namespaces or spaces.
+// shows says whether a rule is about namespaces. Rights to spaces say nothing: everybody has them.
 func shows(rule rbacv1.PolicyRule) bool {
-	return has(rule.APIGroups, "") && has(rule.Resources, "namespaces") ||
-		has(rule.APIGroups, "cluster.loft.sh") && has(rule.Resources, "spaces")
+	return has(rule.APIGroups, "") && has(rule.Resources, "namespaces")
 }
 
 func has(list []string, wanted string) bool {

@@ -51,7 +51,9 @@ func TestVisible(t *testing.T) {
 		clusterRole("everything", rule("*", "*", "*")),
 		clusterRole("pods", rule("", "pods", "get")),
 		clusterRole("lists", rule("", "namespaces", "list")),
-		clusterRole("one", rule("cluster.loft.sh", "spaces", "get", "named", "other")),
+		clusterRole("one", rule("", "namespaces", "get", "named", "other")),
+		clusterRole("spaces", rule("cluster.loft.sh", "spaces", "get")),
+		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "spaces"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "spaces"}, Subjects: []rbacv1.Subject{group("everybody")}},
 		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "view", Namespace: "fake"}, Rules: rule("", "pods", "get")},
 		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "own", Namespace: "local"}, Rules: rule("", "namespaces", "get", "local")},
 		binding("team-a", "ClusterRole", "view", group("loft:team:a"), rbacv1.Subject{Kind: "User", Name: "bob"}),
@@ -79,6 +81,7 @@ func TestVisible(t *testing.T) {
 		{"by name", user.DefaultInfo{Name: "x", Groups: []string{"named"}}, []string{"named", "other"}},
 		{"administrators", user.DefaultInfo{Name: "x", Groups: []string{"admins"}}, all},
 		{"the API server's own", user.DefaultInfo{Name: "x", Groups: []string{"system:masters"}}, all},
+		{"everybody's right to spaces", user.DefaultInfo{Name: "x", Groups: []string{"everybody"}}, nil},
 		{"nobody", user.DefaultInfo{Name: "x"}, nil},
 	}
 	for _, tt := range tests {

@@ -12,6 +12,10 @@ import (
 // Resource is the resource's name.
 const Resource = "spaces"
 
+// manage is the subresource that rights to a space are about. Everybody may send requests about spaces:
+// the API server, which authorizes them first, knows nothing of the namespace behind one.
+const manage = "manage"
+
 // NewAuthorizer asks host about a space inside of the namespace of its name, and lets everybody list:
 // lists hold only what their reader may see. All else is passed on.
 func NewAuthorizer(host authorizer.UnconditionalAuthorizer) authorizer.Authorizer {
@@ -23,30 +27,27 @@ type insider struct {
 }
 
 func (a insider) authorize(ctx context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
-	if !attributes.IsResourceRequest() || attributes.GetAPIGroup() != clusterv1.GroupName ||
-		attributes.GetResource() != Resource || attributes.GetSubresource() != "" {
+	if !attributes.IsResourceRequest() || attributes.GetAPIGroup() != clusterv1.GroupName || attributes.GetResource() != Resource {
 		return a.host.Authorize(ctx, attributes)
 	}
-	switch attributes.GetVerb() {
+	person, name := attributes.GetUser(), attributes.GetName()
+	switch verb := attributes.GetVerb(); verb {
 	case "list", "watch":
 		return authorizer.DecisionAllow, "a list of spaces holds what its reader may see", nil
-	case "create", "deletecollection":
+	case "create":
 		return a.host.Authorize(ctx, attributes)
 	case "get":
-		// Whoever may get the namespace sees it as a space.
-		decision, reason, err := a.host.Authorize(ctx, namespaceAttributes("get", attributes.GetUser(), attributes.GetName()))
-		if decision == authorizer.DecisionAllow {
-			return decision, reason, err
+		return a.host.Authorize(ctx, namespaceAttributes(verb, person, name))
+	default:
+		if name == "" {
+			return authorizer.DecisionNoOpinion, "spaces are changed one by one", nil
 		}
+		return a.host.Authorize(ctx, authorizer.AttributesRecord{
+			User: person, Verb: verb, Namespace: name, APIGroup: clusterv1.GroupName, APIVersion: attributes.GetAPIVersion(),
+			Resource: Resource, Subresource: manage, Name: name, ResourceRequest: true,
+		})
 	}
-	return a.host.Authorize(ctx, inside{attributes})
 }
-
-// inside are the attributes of a space as if it were in the namespace of its name.
-type inside struct{ authorizer.Attributes }
-
-// GetNamespace returns the space's name.
-func (i inside) GetNamespace() string { return i.GetName() }
 
 // namespaceAttributes are those of a request for a namespace itself.
 func namespaceAttributes(verb string, person user.Info, name string) authorizer.Attributes {

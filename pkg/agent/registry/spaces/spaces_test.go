@@ -56,7 +56,11 @@ func (f *fakeApplier) Apply(_ context.Context, person user.Info, namespace strin
 type fakeAuthorizer []string
 
 func (f fakeAuthorizer) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-	if slices.Contains(f, fmt.Sprintf("%s %s %s in %s", a.GetVerb(), a.GetResource(), a.GetName(), a.GetNamespace())) {
+	resource := a.GetResource()
+	if a.GetSubresource() != "" {
+		resource += "/" + a.GetSubresource()
+	}
+	if slices.Contains(f, fmt.Sprintf("%s %s %s in %s", a.GetVerb(), resource, a.GetName(), a.GetNamespace())) {
 		return authorizer.DecisionAllow, "", nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil
@@ -346,7 +350,8 @@ func TestWatch(t *testing.T) {
 
 func TestAuthorizer(t *testing.T) {
 	a := NewAuthorizer(fakeAuthorizer{
-		"delete spaces team-a in team-a", "get namespaces team-b in team-b", "create spaces  in ", "delete spaces  in ", "get pods x in y",
+		"delete spaces/manage team-a in team-a", "get namespaces team-b in team-b", "create spaces  in ", "delete spaces team-c in team-c",
+		"get spaces team-c in team-c", "get spaces team-c in ", "deletecollection spaces  in ", "deletecollection spaces/manage  in ",
 	})
 	tests := []struct {
 		verb, resource, name, namespace string
@@ -359,6 +364,7 @@ func TestAuthorizer(t *testing.T) {
 		{"delete", "spaces", "team-b", "", false},
 		{"get", "spaces", "team-b", "", true},
 		{"get", "spaces", "team-c", "", false},
+		{"delete", "spaces", "team-c", "", false},
 		{"deletecollection", "spaces", "", "", false},
 		{"list", "sleepmodeconfigs", "", "", false},
 	}
