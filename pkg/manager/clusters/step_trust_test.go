@@ -18,10 +18,14 @@ func bundleIn(host *fakehost.Host) string {
 }
 
 func TestTrustIsPushedOnChange(t *testing.T) {
-	w := newWorld(t, quick())
+	w := newWorld(t, slowly())
 	host, cluster := w.add(t, "eu")
+	// A push that fails for want of the namespace would be repeated a second later, whatever changes.
+	host.Set("/api/v1/namespaces/loft", map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "loft"}})
 	w.create(t, cluster)
 	w.run(t)
+	// Nothing else leads to a push after that.
+	w.await(t, "eu", storagev1.ConditionAgentReady, "True Ready")
 	first := w.await(t, "eu", storagev1.ConditionTrustBundleSynced, "True Pushed").Status.TrustBundle
 	bundle, err := accesstoken.ParseBundle([]byte(bundleIn(host)))
 	if err != nil || bundle.ClusterUID != "host-eu" {

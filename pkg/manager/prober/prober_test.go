@@ -122,7 +122,7 @@ func TestProbe(t *testing.T) {
 		{name: "no backend", health: answer(503, "nginx"), reviewer: eu, want: ReasonNotHealthy},
 		{name: "web site", health: answer(200, "<html>"), reviewer: eu, want: ReasonNotAnAgent},
 		{name: "nothing there", health: answer(404, ""), reviewer: eu, want: ReasonNotAnAgent},
-		{name: "redirect", health: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, reviewer: eu, want: ReasonNotAnAgent},
+		{name: "redirect", health: redirect, reviewer: eu, want: ReasonNotAnAgent},
 		{name: "health alone", proof: answer(404, `{"kind":"Status"}`), reviewer: eu, want: ReasonNotAnAgent},
 		{name: "health alone, and text", proof: answer(200, "ok"), reviewer: eu, want: ReasonNotAnAgent},
 		{name: "closes", health: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, reviewer: eu, want: netfault.Unreachable},
@@ -153,6 +153,15 @@ func TestProbe(t *testing.T) {
 			}
 		})
 	}
+}
+
+// redirect leads to something that looks well.
+func redirect(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawQuery == "" {
+		http.Redirect(w, r, "/healthz?again", http.StatusFound)
+		return
+	}
+	_, _ = w.Write([]byte("ok"))
 }
 
 func TestConnectionFaults(t *testing.T) {
