@@ -88,6 +88,8 @@ var managerRules = accountRules{
 	"loft": slices.Concat(
 		each([]string{"get", "list", "watch", "create"}, "/secrets"),
 		each([]string{"update", "patch"}, "/secrets loft-manager-signing-keys"),
+		// A Secret a cluster, with its kubeconfig.
+		each([]string{"patch"}, "/secrets"),
 		each([]string{"get", "list", "watch", "create", "update", "delete"}, "/configmaps"),
 		each([]string{"get", "list", "watch", "create", "update", "delete"}, "/configmaps"),
 		each([]string{"create"}, "coordination.k8s.io/leases"),

@@ -142,8 +142,8 @@ func TestTheCentralClustersOwnTokens(t *testing.T) {
 	await(t, "somebody without rights is refused", func() bool {
 		return ask(t, token, http.MethodGet, api+"/clusters", "").code == http.StatusForbidden
 	})
-	addUserWith(t, "carol", storagev1.UserSpec{Subject: "system:serviceaccount:loft:loft-manager"})
-	await(t, "the account is carol", func() bool {
-		return ask(t, token, http.MethodPost, api+"/selves", empty("Self", "{}")).at("status.user.name") == "carol"
+	addUserWith(t, "carla", storagev1.UserSpec{Subject: "system:serviceaccount:loft:loft-manager"})
+	await(t, "the account is carla", func() bool {
+		return ask(t, token, http.MethodPost, api+"/selves", empty("Self", "{}")).at("status.user.name") == "carla"
 	})
 }
