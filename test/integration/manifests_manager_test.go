@@ -91,7 +91,6 @@ var managerRules = accountRules{
 		// A Secret a cluster, with its kubeconfig.
 		each([]string{"patch"}, "/secrets"),
 		each([]string{"get", "list", "watch", "create", "update", "delete"}, "/configmaps"),
-		each([]string{"get", "list", "watch", "create", "update", "delete"}, "/configmaps"),
 		each([]string{"create"}, "coordination.k8s.io/leases"),
 		each([]string{"get", "update"}, "coordination.k8s.io/leases loft-manager"),
 	),

@@ -33,7 +33,7 @@ func fixture(t *testing.T, notes map[string]string) (*REST, *fake.Clientset, con
 	return NewREST(nil, client.CoreV1().Namespaces(), func() time.Time { return noon }), client, ctx
 }
 
-func one(t *testing.T, r *REST, ctx context.Context) *clusterv1.SleepModeConfig {
+func one(ctx context.Context, t *testing.T, r *REST) *clusterv1.SleepModeConfig {
 	t.Helper()
 	list, err := r.List(ctx, nil)
 	if err != nil {
@@ -49,7 +49,7 @@ func one(t *testing.T, r *REST, ctx context.Context) *clusterv1.SleepModeConfig 
 // TestOldClient is what a 2.x client does: read the one, change it, post all of it back.
 func TestOldClient(t *testing.T) {
 	r, client, ctx := fixture(t, map[string]string{"sleep-after": "60", "last-activity": "1000", "ignore-all": "true"})
-	config := one(t, r, ctx)
+	config := one(ctx, t, r)
 	if config.Name != "config" || config.UID != "u" || config.Status.SleptLastThirtyDays == nil || config.Status.SleptLastSevenDays == nil {
 		t.Errorf("read %+v", config)
 	}
@@ -66,7 +66,7 @@ func TestOldClient(t *testing.T) {
 	if diff := cmp.Diff(want, namespace.Annotations); diff != "" {
 		t.Errorf("asleep (-want +got):\n%s", diff)
 	}
-	config = one(t, r, ctx)
+	config = one(ctx, t, r)
 	config.Spec.ForceSleep, config.Spec.ForceSleepDuration, config.Status.LastActivity = false, nil, noon.Unix()
 	if _, err := r.Create(ctx, config, rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestOldClient(t *testing.T) {
 // TestWakesInTheSecondOfFallingAsleep holds that a person who wakes it at once is heard.
 func TestWakesInTheSecondOfFallingAsleep(t *testing.T) {
 	r, _, ctx := fixture(t, map[string]string{"sleeping-since": strconv.FormatInt(noon.Unix(), 10), "phase": "Asleep"})
-	config := one(t, r, ctx)
+	config := one(ctx, t, r)
 	config.Status.LastActivity = noon.Unix()
 	got, err := r.Create(ctx, config, nil, &metav1.CreateOptions{})
 	if err != nil || got.(*clusterv1.SleepModeConfig).Status.LastActivity != noon.Unix()+1 {
@@ -95,7 +95,7 @@ func TestWakesInTheSecondOfFallingAsleep(t *testing.T) {
 // TestForgedStatus holds that nobody makes up how long something slept, or activity to come.
 func TestForgedStatus(t *testing.T) {
 	r, _, ctx := fixture(t, map[string]string{"last-activity": "1000"})
-	config := one(t, r, ctx)
+	config := one(ctx, t, r)
 	config.Status.SleepingSince, config.Status.SleepType, config.Status.LastActivity = 5, "forcedSleep", noon.Unix()+1000
 	config.Status.CurrentEpoch = &clusterv1.EpochInfo{Slept: 99}
 	got, err := r.Create(ctx, config, nil, &metav1.CreateOptions{})
@@ -109,7 +109,7 @@ func TestForgedStatus(t *testing.T) {
 
 func TestInvalid(t *testing.T) {
 	r, client, ctx := fixture(t, nil)
-	config := one(t, r, ctx)
+	config := one(ctx, t, r)
 	config.Spec = clusterv1.SleepModeConfigSpec{SleepAfter: -1, DeleteAfter: -1, ForceSleepDuration: ptr.To[int64](-1), SleepSchedule: "x", WakeupSchedule: "0 0 30 2 *"}
 	_, err := r.Create(ctx, config, nil, &metav1.CreateOptions{})
 	if !apierrors.IsInvalid(err) {
@@ -144,7 +144,7 @@ func TestInvalid(t *testing.T) {
 
 func TestUpdateIsHeldToItsVersion(t *testing.T) {
 	r, _, ctx := fixture(t, nil)
-	config := one(t, r, ctx)
+	config := one(ctx, t, r)
 	config.ResourceVersion = "outdated"
 	_, _, err := r.Update(ctx, "config", rest.DefaultUpdatedObjectInfo(config), nil, nil, false, &metav1.UpdateOptions{})
 	if !apierrors.IsConflict(err) {
@@ -158,7 +158,7 @@ func TestTable(t *testing.T) {
 		"last-activity": strconv.FormatInt(noon.Add(-2*time.Hour).Unix(), 10), "last-activity-info": `{"subject":"alice"}`,
 		"scheduled-wakeup": strconv.FormatInt(noon.Add(19*time.Hour).Unix(), 10),
 	})
-	table, err := r.ConvertToTable(ctx, one(t, r, ctx), nil)
+	table, err := r.ConvertToTable(ctx, one(ctx, t, r), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -226,7 +226,7 @@ func TestPodSecurityLabelEscalation(t *testing.T) {
 		if _, _, err := f.Update(as(t, "loft:user:alice"), "team-a", rest.DefaultUpdatedObjectInfo(changed), nil, nil, false, &metav1.UpdateOptions{}); !apierrors.IsForbidden(err) {
 			t.Errorf("%s on a space: %v", key, err)
 		}
-		f.Config.Authorizer = fakeAuthorizer{"patch namespaces team-a in team-a"}
+		f.Authorizer = fakeAuthorizer{"patch namespaces team-a in team-a"}
 		if _, _, err := f.Update(as(t, "loft:user:alice"), "team-a", rest.DefaultUpdatedObjectInfo(changed), nil, nil, false, &metav1.UpdateOptions{}); err != nil {
 			t.Errorf("%s by somebody who may: %v", key, err)
 		}
@@ -275,7 +275,7 @@ func TestUpdateAndDelete(t *testing.T) {
 	}
 }
 
-func names(t *testing.T, f *fixture, ctx context.Context, options *metainternalversion.ListOptions) []string {
+func names(ctx context.Context, t *testing.T, f *fixture, options *metainternalversion.ListOptions) []string {
 	t.Helper()
 	list, err := f.List(ctx, options)
 	if err != nil {
@@ -295,13 +295,13 @@ func names(t *testing.T, f *fixture, ctx context.Context, options *metainternalv
 func TestList(t *testing.T) {
 	f := newFixture(t, nil, adminClusterRole, namespace("team-a", "alice"), namespace("team-b", "bob"), namespace("plain", ""),
 		binding("team-a", "admin", "loft:user:alice"), binding("plain", "admin", "loft:user:alice"))
-	if got := names(t, f, as(t, "loft:user:alice", "loft:user:alice"), nil); !slices.Equal(got, []string{"team-a"}) {
+	if got := names(as(t, "loft:user:alice", "loft:user:alice"), t, f, nil); !slices.Equal(got, []string{"team-a"}) {
 		t.Errorf("alice sees %q", got)
 	}
-	if got := names(t, f, as(t, "x", "system:masters"), nil); !slices.Equal(got, []string{"team-a", "team-b"}) {
+	if got := names(as(t, "x", "system:masters"), t, f, nil); !slices.Equal(got, []string{"team-a", "team-b"}) {
 		t.Errorf("an administrator sees %q", got)
 	}
-	if got := names(t, f, as(t, "loft:user:eve"), nil); len(got) != 0 {
+	if got := names(as(t, "loft:user:eve"), t, f, nil); len(got) != 0 {
 		t.Errorf("eve sees %q", got)
 	}
 	if got, err := f.List(as(t, "loft:user:eve"), nil); err != nil || got.(*clusterv1.SpaceList).Items == nil {

@@ -136,27 +136,38 @@ func (w *watcher) compare(ctx context.Context, first bool) bool {
 			continue
 		}
 		seen[namespace.Name] = true
-		before := w.known[namespace.Name]
-		w.known[namespace.Name] = namespace
-		kind := watch.Modified
-		switch {
-		case before == nil && first && w.since != 0 && versionOf(namespace) <= w.since:
-			continue
-		case before == nil || before.UID != namespace.UID:
-			kind = watch.Added
-		case before.ResourceVersion == namespace.ResourceVersion:
-			continue
-		}
-		if !w.send(ctx, kind, namespace) {
+		kind := w.learn(namespace, first)
+		if kind != "" && !w.send(ctx, kind, namespace) {
 			return false
 		}
 	}
+	return w.forget(ctx, seen)
+}
+
+// learn keeps namespace as what the client knows, and says which event tells it so; none where it knew.
+func (w *watcher) learn(namespace *corev1.Namespace, first bool) watch.EventType {
+	before := w.known[namespace.Name]
+	w.known[namespace.Name] = namespace
+	switch {
+	case before == nil && first && w.since != 0 && versionOf(namespace) <= w.since:
+		return ""
+	case before == nil || before.UID != namespace.UID:
+		return watch.Added
+	case before.ResourceVersion == namespace.ResourceVersion:
+		return ""
+	}
+	return watch.Modified
+}
+
+// forget sends what the client knows and was not seen any more.
+func (w *watcher) forget(ctx context.Context, seen map[string]bool) bool {
 	for name, namespace := range w.known {
-		if !seen[name] {
-			delete(w.known, name)
-			if !w.send(ctx, watch.Deleted, namespace) {
-				return false
-			}
+		if seen[name] {
+			continue
+		}
+		delete(w.known, name)
+		if !w.send(ctx, watch.Deleted, namespace) {
+			return false
 		}
 	}
 	return true
