@@ -60,7 +60,8 @@ func TestLifeOfACluster(t *testing.T) {
 	t.Run("deletion", testDeletion)
 }
 
-// testQuiet holds the status to what it is over some looks at the cluster.
+// testQuiet holds the status to what it is over some looks at the cluster, once all kinds of work have
+// written what they found.
 func testQuiet(t *testing.T) {
 	before, err := shared.storage.StorageV1().Clusters().Get(t.Context(), "eu", metav1.GetOptions{})
 	if err != nil {
@@ -71,11 +72,16 @@ func testQuiet(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watcher.Stop()
-	select {
-	case event := <-watcher.ResultChan():
-		data, _ := json.Marshal(event.Object)
-		t.Errorf("%s: %s", event.Type, data)
-	case <-time.After(4 * time.Second): // looked at every second
+	var last []byte
+	for settled := time.After(30 * time.Second); ; {
+		select {
+		case event := <-watcher.ResultChan():
+			last, _ = json.Marshal(event.Object)
+		case <-time.After(4 * time.Second): // looked at every second
+			return
+		case <-settled:
+			t.Fatalf("still written after 30 s: %s", last)
+		}
 	}
 }
 
