@@ -28,6 +28,16 @@ var ownRequests = []ownRequest{
 	{"namespaces are followed", []string{"list", "watch"}, "/api/v1/namespaces"},
 	{"who sees which spaces is found in RBAC", []string{"list", "watch"}, "/apis/rbac.authorization.k8s.io/v1/*"},
 	{"one replica leads", []string{"get", "create", "update"}, "/apis/coordination.k8s.io/v1/namespaces/loft/leases*"},
+	{"which kinds a space can hold is found out", []string{"get"}, "/api"},
+	{"which kinds a space can hold is found out", []string{"get"}, "/apis"},
+	{"a space is made and kept", []string{"create"}, "/api/v1/namespaces"},
+	{"a space is made and kept", []string{"get", "patch", "delete"}, "/api/v1/namespaces/sleeper-space"},
+	{"the owner of a space gets its rights", []string{"create"}, "/apis/rbac.authorization.k8s.io/v1/namespaces/sleeper-space/rolebindings"},
+	{"what runs in a space is put to sleep and woken", []string{"get", "list", "create", "patch", "delete"}, "/api/v1/namespaces/sleeper-space/*"},
+	{"what runs in a space is put to sleep and woken", []string{"get", "list", "patch"}, "/apis/apps/v1/namespaces/sleeper-space/*"},
+	{"what runs in a space is put to sleep and woken", []string{"get", "list", "patch"}, "/apis/batch/v1/namespaces/sleeper-space/*"},
+	{"what would wake a space is paused", []string{"get", "list", "patch"}, "/apis/autoscaling/v2/namespaces/sleeper-space/*"},
+	{"what would wake a space is paused", []string{"get", "list", "patch"}, "/apis/keda.sh/v1alpha1/namespaces/sleeper-space/*"},
 	{"the Kubernetes object says the API server's version", []string{"get"}, "/version"},
 }
 

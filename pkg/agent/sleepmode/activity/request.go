@@ -126,12 +126,16 @@ func Opens(i *request.RequestInfo) bool {
 	return false
 }
 
-// NeedsWorkload says whether a request can only be answered by something that runs.
+// NeedsWorkload says whether a request can only be answered by something that runs. Reading one pod is
+// such a request: kubectl does so before each exec, attach, port-forward and log, and the pods of what
+// sleeps are gone.
 func NeedsWorkload(i *request.RequestInfo) bool {
 	if Opens(i) {
 		return true
 	}
 	switch i.Subresource {
+	case "":
+		return i.Verb == "get" && i.APIGroup == "" && i.Resource == "pods"
 	case "log":
 		return i.APIGroup == "" && i.Resource == "pods"
 	case "proxy":

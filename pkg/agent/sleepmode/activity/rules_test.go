@@ -130,16 +130,19 @@ func TestActiveConnectionsInBothSpellings(t *testing.T) {
 
 func TestNeedsWorkload(t *testing.T) {
 	tests := []struct {
-		resource, subresource string
-		opens, needs          bool
+		verb, resource, subresource string
+		opens, needs                bool
 	}{
-		{"pods", "", false, false}, {"pods", "exec", true, true}, {"pods", "attach", true, true}, {"pods", "portforward", true, true},
-		{"pods", "log", false, true}, {"pods", "proxy", false, true}, {"services", "proxy", false, true}, {"deployments", "scale", false, false},
+		{"list", "pods", "", false, false}, {"delete", "pods", "", false, false}, {"get", "pods", "status", false, false},
+		{"get", "pods", "", false, true}, {"get", "deployments", "", false, false},
+		{"get", "pods", "exec", true, true}, {"get", "pods", "attach", true, true}, {"get", "pods", "portforward", true, true},
+		{"get", "pods", "log", false, true}, {"get", "pods", "proxy", false, true}, {"get", "services", "proxy", false, true},
+		{"get", "deployments", "scale", false, false},
 	}
 	for _, tt := range tests {
-		i := &request.RequestInfo{IsResourceRequest: true, Resource: tt.resource, Subresource: tt.subresource}
+		i := &request.RequestInfo{IsResourceRequest: true, Verb: tt.verb, Resource: tt.resource, Subresource: tt.subresource}
 		if opens, needs := Opens(i), NeedsWorkload(i); opens != tt.opens || needs != tt.needs {
-			t.Errorf("%s/%s: opens %t, needs %t", tt.resource, tt.subresource, opens, needs)
+			t.Errorf("%s %s/%s: opens %t, needs %t", tt.verb, tt.resource, tt.subresource, opens, needs)
 		}
 	}
 }
