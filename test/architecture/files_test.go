@@ -130,11 +130,23 @@ func machinePaths(files []file) []string {
 	return violations
 }
 
+// binaries finds files that nobody can read in a diff, such as a program that was built.
+func binaries(files []file) []string {
+	var violations []string
+	for _, f := range files {
+		if strings.ContainsRune(f.content, 0) {
+			violations = append(violations, fmt.Sprintf("%s: is binary; what is built is not kept", f.path))
+		}
+	}
+	return violations
+}
+
 var fileRules = map[string]func([]file) []string{
 	"files are short":                   longFiles,
 	"functions are short":               longFunctions,
 	"a package has one comment":         packageComments,
 	"nothing names a path of a machine": machinePaths,
+	"nothing is binary":                 binaries,
 }
 
 // TestFiles holds the tree to the rules.
@@ -170,6 +182,8 @@ func TestFileRules(t *testing.T) {
 		{"two in a line", "nothing names a path of a machine", []file{{"a.sh", "cp /" + "tmp/a /" + "root/b\n"}}, 2},
 		{"mount of a container", "nothing names a path of a machine", []file{{"artifacts/a.yaml", "mountPath: /tmp\n"}}, 0},
 		{"part of a URL", "nothing names a path of a machine", []file{{"README.md", "https://example.com/home/alice\n"}}, 0},
+		{"program", "nothing is binary", []file{{"loft", "\x7fELF\x00"}}, 1},
+		{"text", "nothing is binary", []file{{"README.md", "text\n"}}, 0},
 		{"checksums", "nothing names a path of a machine", []file{{"go.sum", "/" + "root/x\n"}}, 0},
 	}
 	for _, tt := range tests {

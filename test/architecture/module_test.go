@@ -68,7 +68,7 @@ func listPackages(t *testing.T) []goPackage {
 	}
 }
 
-// listFiles returns the text files that git tracks or would track.
+// listFiles returns the files that git tracks or would track. Of a binary one only a zero byte is kept.
 func listFiles(t *testing.T) []file {
 	t.Helper()
 	var files []file
@@ -81,9 +81,10 @@ func listFiles(t *testing.T) []file {
 		if err != nil {
 			t.Fatalf("read a tracked file: %v", err)
 		}
-		if !bytes.ContainsRune(content, 0) {
-			files = append(files, file{path: name, content: string(content)})
+		if bytes.ContainsRune(content, 0) {
+			content = []byte{0}
 		}
+		files = append(files, file{path: name, content: string(content)})
 	}
 	return files
 }
